@@ -1,0 +1,214 @@
+"""Composition root: puts plan, texts, journal, accounts and scheduler together, and runs them.
+
+The only caller of `providers.find`; the only place where the real clock, disk, network and signals are chosen.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import numpy
+import orjson
+import rapidfuzz
+
+import providers
+from engine import __version__, context, rundir
+from engine.core.agenda import Agenda
+from engine.core.dedup import Index
+from engine.core.faults import JournalError, PlanError
+from engine.core.quota import Ledger
+from engine.core.recipe import Recipe
+from engine.core.types import Chat, Completion, Item, LanePlan, Paid
+from engine.plan import Plan, check, from_data
+from engine.plan import load as load_plan
+from engine.runtime import local
+from engine.runtime.account import Account, Lane, concurrent, declared, secret, spacing
+from engine.runtime.journal import FOLDER, Folder, Journal, Lock
+from engine.runtime.log import to_file
+from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, Scheduler, World
+from engine.runtime.wire import Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `exit_code` is what the command line ends with: 0 done, 3 interrupted, 4 no lane left, 6 stalled."""
+
+    directory: Path
+    pulse: Pulse
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.pulse.state]
+
+
+def run(
+    plan: Plan | Mapping[str, Any] | str | Path, directory: str | Path, *, on_pulse: Callable[[Pulse], None] | None = None
+) -> Outcome:
+    """Start the run of `plan` in `directory`, or resume it, and wait until it ends.
+
+    `plan` is a `Plan`, the same as plain data, or the path of a TOML file. `on_pulse` is called about once a second on the
+    run's thread. Raises `EngineError` for what the user can mend. In a running event loop use `arun`.
+    """
+    return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse))
+
+
+async def arun(
+    plan: Plan | Mapping[str, Any] | str | Path, directory: str | Path, *, on_pulse: Callable[[Pulse], None] | None = None
+) -> Outcome:
+    """`run` for callers that have an event loop (asyncio). Cancelled, it settles and writes what has arrived, then stops."""
+    folder = Path(directory)
+    loaded = context.load(as_plan(plan), kept=folder)
+    with ExitStack() as closing:
+        journal = _opened(loaded, folder, closing)
+        agenda = replayed(loaded, journal, folder)
+        log = closing.enter_context(to_file(folder / rundir.LOG))
+        log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records)
+        async with AsyncExitStack() as stack:
+            accounts = await _accounts(loaded, folder, stack)
+            limit = sum(concurrent(account.ledger.quota) for account in accounts)
+            wire = await stack.enter_async_context(Wire(limit))
+            world = World(
+                wire=wire,
+                append=journal.append,
+                utc=time.time,
+                log=log,
+                signals=threading.current_thread() is threading.main_thread(),
+                on_pulse=_told(folder, on_pulse),
+            )
+            patience = Patience(attempt=loaded.plan.timeout, request=loaded.plan.patience, grace=loaded.plan.grace)
+            pulse = await Scheduler(agenda, loaded.context, accounts, world, patience).run()
+        _told(folder, on_pulse)(pulse)
+        log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
+    return Outcome(folder, pulse)
+
+
+def records(directory: str | Path) -> Iterator[Item]:
+    """The records of a run so far as its recipe lays them out (`instruction`, `input`, `output`), in the journal's order."""
+    return (record.fields for record in rundir.records(Path(directory)))
+
+
+def as_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
+    """A checked `Plan` from any of the forms that a caller may have."""
+    if isinstance(plan, Plan):
+        check(plan)
+        return plan
+    return from_data(plan) if isinstance(plan, Mapping) else load_plan(plan)
+
+
+def replayed(loaded: context.Loaded, journal: Journal, where: Path) -> Agenda:
+    """The agenda as the journal leaves it: new for a new run."""
+    agenda = Agenda(loaded.recipe, loaded.context, Index(loaded.context.tokens), loaded.plan.goal, backlog=loaded.plan.backlog)
+    for line in journal.replay():
+        try:
+            if isinstance(line, Paid):
+                agenda.apply_paid(line)
+            else:
+                agenda.apply(line)
+        except (KeyError, ValueError) as error:
+            raise JournalError(f"the journal in {where} contradicts itself: {error}") from error
+    agenda.forgive()
+    return agenda
+
+
+def lanes(loaded: context.Loaded) -> list[Lane]:
+    """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
+    return [_lane(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+
+
+def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
+    provider = providers.find(plan.provider)
+    known = [step.role for step in recipe.steps]
+    for role in plan.role:
+        if role not in known:
+            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {', '.join(known)}")
+    style = plan.style or provider.style(plan)
+    if (Chat if style == "chat" else Completion) not in provider.accepts:
+        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
+    if provider.models and not plan.model:
+        raise PlanError(f'lanes.{name} names no model; add model = "..."')
+    return Lane(name, plan, provider, frozenset(plan.role or known), style)
+
+
+def _opened(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal:
+    """The journal of the run directory, which is made, locked and checked."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        closing.enter_context(Lock(folder))
+        rundir.prepare(loaded, folder)
+    except FileExistsError as error:
+        raise JournalError(f"{folder} is a file: choose a directory for the run") from error
+    except OSError as error:
+        raise JournalError(f"the run directory {folder} cannot be written: {error.strerror or error}") from error
+    store = Folder(folder / FOLDER)
+    closing.callback(store.close)
+    header = {
+        "plan": loaded.fingerprint,
+        "recipe": [loaded.recipe.name, loaded.recipe.version],
+        "engine": __version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "rapidfuzz": rapidfuzz.__version__,
+    }
+    return Journal(store, header, str(folder / FOLDER))
+
+
+async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack) -> list[Account]:
+    """The accounts of the plan with their lanes open: keys read, embedded models started."""
+    made = lanes(loaded)
+    for step in loaded.recipe.steps:
+        if not any(step.role in lane.roles for lane in made):
+            raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
+    accounts: dict[str, Account] = {}
+    for lane in made:
+        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+        if lane.plan.provider == "local":
+            await _serve(lane, folder, stack)
+        quota = lane.plan.quota
+        name = lane.plan.account or "|".join((lane.plan.provider, lane.plan.base_url or "", lane.plan.key or "", lane.plan.model))
+        if name not in accounts:
+            quota = declared(quota)
+            accounts[name] = Account(name, [], Ledger(quota), spacing(quota))
+        elif declared(quota) != accounts[name].ledger.quota:
+            first = accounts[name].lanes[0].name
+            raise PlanError(
+                f"lanes.{lane.name} and lanes.{first} share an account but declare different quotas: give both the same "
+                'figures, or each its own account = "..."'
+            )
+        accounts[name].lanes.append(lane)
+    return list(accounts.values())
+
+
+async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:
+    """Start the embedded model of a lane and put its address and slots into the lane's plan."""
+    slots = lane.plan.quota.concurrent or local.SLOTS
+    port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
+    server = await stack.enter_async_context(local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG))
+    quota = replace(lane.plan.quota, concurrent=slots)
+    lane.plan = replace(lane.plan, base_url=server.base_url, quota=quota, model=lane.plan.model or local.DEFAULT)
+    lane.fate = server.fate
+
+
+def _told(folder: Path, on_pulse: Callable[[Pulse], None] | None) -> Callable[[Pulse], None]:
+    """Writes each pulse to the run directory, for other processes to read, and passes it on. A pulse that cannot be written
+    costs nobody anything: the journal tells more."""
+
+    def tell(pulse: Pulse) -> None:
+        aside = folder / f".{rundir.PULSE}"
+        try:
+            aside.write_bytes(orjson.dumps({"t": time.time(), **pulse.as_json()}))
+            aside.replace(folder / rundir.PULSE)
+        except OSError:
+            pass
+        if on_pulse is not None:
+            on_pulse(pulse)
+
+    return tell

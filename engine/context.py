@@ -1,0 +1,166 @@
+"""Loads what a run's prompts and verdicts are made of: options, templates, seeds, filters. Where it comes from, and its hashes.
+
+A door: reads files and imports the user's filters; `app` and the checking verbs call it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from engine import plan as plans
+from engine import recipes, seedfile
+from engine.core.faults import PlanError
+from engine.core.filters import FILTERS, Filter, of_user
+from engine.core.recipe import Context, Recipe
+from engine.core.text import reference_words, words
+from engine.core.types import Item
+
+BUILT_IN = "built-in"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that a run's identity rests on besides the plan, as text: it is copied into the run directory."""
+
+    seeds: bytes
+    templates: Mapping[str, str]
+    filters: Mapping[str, str]
+    """Source text of the user's own filters, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plan made ready to run. `identity` is what must not change between resumes, as plain data."""
+
+    plan: plans.Plan
+    recipe: Recipe
+    context: Context
+    sources: Sources
+    identity: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        return sha256(orjson.dumps(self.identity, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
+    """The plan with all its texts. `kept`, a run directory, gives its own copies of the texts that come with the product: a
+    newer version of ours does not change a run that has begun."""
+    recipe = recipes.find(plan.recipe)
+    options = plans.options(recipe.options, plan.options)
+    kept = kept if kept is not None and (kept / "plan.json").is_file() else None
+    sources = Sources(
+        seeds=_seeds(plan, recipe, options, kept),
+        templates=_templates(recipe, options, kept),
+        filters={name: _source(name) for name in options.filters if ":" in name},
+    )
+    context = Context(
+        seed=plan.seed,
+        options=options,
+        templates=sources.templates,
+        seeds=_items(plan, sources.seeds),
+        filters=tuple(resolve(name) for name in options.filters),
+        rules=recipe.rules(options),
+        tokens=reference_words if options.parity else words,
+        rouge_max=options.rouge_max,
+    )
+    return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))
+
+
+def resolve(name: str) -> Filter:
+    """The filter that `options.filters` calls `name`: ours, or the user's as `"my.module:check"`."""
+    if ":" not in name:
+        if name not in FILTERS:
+            raise PlanError(
+                f"there is no filter {name!r}; ours are {', '.join(FILTERS)}; one of your own is written as 'my.module:check'"
+            )
+        return FILTERS[name]
+    return of_user(name, _function(name))
+
+
+def _function(name: str) -> Callable[[Item], object]:
+    module_name, _, function_name = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # a filter beside the plan is found as `python -m` would find it
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise PlanError(f"the filter {name!r} cannot be imported: {error}") from error
+    if not callable(function):
+        raise PlanError(f"the filter {name!r} is not a function")
+    found: Callable[[Item], object] = function
+    return found
+
+
+def _source(name: str) -> str:
+    try:
+        return inspect.getsource(_function(name))
+    except (OSError, TypeError) as error:
+        raise PlanError(f"the source of the filter {name!r} cannot be read: {error}") from error
+
+
+def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) -> bytes:
+    if plan.seeds is None and kept is not None:
+        return (kept / "seeds.jsonl").read_bytes()
+    path = Path(plan.seeds) if plan.seeds else seedfile.folder() / recipe.seeds.format(language=options.language)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"the seed file {path} cannot be read: {error.strerror or error}") from error
+
+
+def _items(plan: plans.Plan, data: bytes) -> list[Item]:
+    found, faults = seedfile.parse(data)
+    where = plan.seeds or "that comes with the recipe"
+    if faults:
+        more = f" (and {len(faults) - 1} more: seeddrill seeds check {where})" if len(faults) > 1 else ""
+        raise PlanError(f"the seed file {where} has a fault in {faults[0]}{more}")
+    if not found:
+        raise PlanError(f"the seed file {where} has no seeds in it")
+    return found
+
+
+def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str]:
+    """The templates by name: the user's where they have one, else ours. A template is a text file `NAME.txt`."""
+    own = Path(options.templates) if options.templates else None
+    if own is not None and not own.is_dir():
+        raise PlanError(f"options.templates must be a folder, and {own} is none")
+    ours = Path(recipes.__file__).parent / "templates" / recipe.name / options.language
+    folders = [folder for folder in (own, kept / "templates" if kept else None, ours) if folder is not None]
+    found: dict[str, str] = {}
+    for name in recipe.templates(options):
+        path = next((folder / f"{name}.txt" for folder in folders if (folder / f"{name}.txt").is_file()), None)
+        if path is None:
+            raise PlanError(f"the recipe {recipe.name} has no template {name!r} for the language {options.language!r}")
+        try:
+            found[name] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"the template {path} cannot be read as UTF-8 text: {error}") from error
+    if own is not None and (strange := {path.stem for path in own.glob("*.txt")} - found.keys()):
+        known = ", ".join(sorted(found))
+        raise PlanError(f"{own} has a template that the recipe does not use: {sorted(strange)[0]}.txt; it uses {known}")
+    return found
+
+
+def _identity(plan: plans.Plan, recipe: Recipe, options: Any, sources: Sources) -> dict[str, Any]:
+    chosen = msgspec.to_builtins(options)
+    chosen.pop("templates")  # a folder may move: what counts is what was in it
+    return {
+        "recipe": recipe.name,
+        "recipe_version": recipe.version,
+        "seed": plan.seed,
+        "options": chosen,
+        "seeds": sha256(sources.seeds).hexdigest()[:16],
+        "templates": {name: sha256(text.encode()).hexdigest()[:16] for name, text in sources.templates.items()},
+        "filters": {name: sha256(text.encode()).hexdigest()[:16] for name, text in sources.filters.items()},
+    }

@@ -1,0 +1,279 @@
+"""Agenda: what to ask next, what is in flight, what is settled. The state of a run, as a fold over its journal.
+
+Pure, synchronous, owned by the settler; pumps only call `next` on the same loop. `apply` is the same function live and on replay.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from engine.core.dedup import Index
+from engine.core.recipe import GROW, Context, Recipe, Step
+from engine.core.tally import Tally
+from engine.core.types import Item, LaneView, Paid, Request, RequestState, Settled
+
+FIRST_DRY, LATER_DRY, RECENT = 30, 200, 500
+"""A run stalls when its first 30, or any later 200, growth replies in a row keep nothing, or too few of the last 500 keep any."""
+
+
+MALFORMED = "malformed"
+"""How the reason of a paid attempt begins whose answer could not be read."""
+
+AVOID = 5.0
+"""Seconds for which a retry waits for another lane than the one that failed it."""
+
+
+def _due(due: float, request: Request, lane: LaneView) -> float:
+    return due + AVOID if request.avoid == lane.name and not lane.alone else due
+
+
+class Frontier:
+    """A set of numbers that fills up from 0: the lowest missing one, and those above it."""
+
+    def __init__(self) -> None:
+        self.low = 0
+        self._above: set[int] = set()
+
+    def __contains__(self, number: int) -> bool:
+        return number < self.low or number in self._above
+
+    def add(self, number: int) -> None:
+        self._above.add(number)
+        while self.low in self._above:
+            self._above.remove(self.low)
+            self.low += 1
+
+
+@dataclass(slots=True)
+class Track:
+    """One step's requests: which are settled, which items wait to be asked about."""
+
+    step: Step
+    depth: int
+    settled: Frontier = field(default_factory=Frontier)
+    items: dict[int, Item] = field(default_factory=dict)
+    """Unsettled items of the step that is asked about, by index; an item is freed when it settles."""
+    count: int = 0
+    """Items that have come so far: the index of the next one."""
+    cursor: int = 0
+    """Everything below was asked, or settled in an earlier life."""
+
+
+class Pool(Sequence[Item]):
+    """The items that a growing step has kept, oldest first, as they stood when the view was taken: a list and a length."""
+
+    def __init__(self, items: list[Item]) -> None:
+        self._items = items
+        self._length = len(items)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, i):  # type: ignore[no-untyped-def]
+        if isinstance(i, slice):
+            return [self._items[n] for n in range(*i.indices(self._length))]
+        if not -self._length <= i < self._length:
+            raise IndexError(i)
+        return self._items[i % self._length]
+
+
+class Agenda:
+    """The requests of a run. `goal` counts kept items of the step that grows; more may be kept, but only the first `goal` are
+    asked about. Growth rests while more than `backlog` items wait, and ends at the goal or when the run has stalled."""
+
+    def __init__(
+        self, recipe: Recipe, context: Context, index: Index, goal: int, *, backlog: int, yield_min: float = 0.02
+    ) -> None:
+        self.recipe = recipe
+        self.goal = goal
+        self.index = index
+        self.tally = Tally(tuple(step.name for step in recipe.steps))
+        self.records = 0
+        self._backlog = backlog
+        self._yield_min = yield_min
+        self._tracks = {step.name: Track(step, depth) for depth, step in enumerate(recipe.steps)}
+        self._deepest_first = sorted(self._tracks.values(), key=lambda track: -track.depth)
+        self._asked: dict[tuple[str, int], Request] = {}
+        self._retries: dict[str, list[tuple[float, int, Request]]] = {step.role: [] for step in recipe.steps}
+        self._waiting: set[tuple[str, int]] = set()
+        self._tries: dict[tuple[str, int], int] = {}
+        self._order = 0
+        self._pool: list[Item] = []
+        self._dry = 0
+        self._recent: deque[bool] = deque()
+        self._fruitful = 0
+        self._grown = recipe.growing
+        if self._grown.unique is not None:
+            for n, seed in enumerate(context.seeds):
+                index.add(f"seed/{n}", seed[self._grown.unique])
+
+    # What to ask
+
+    def next(self, lane: LaneView, now: float) -> Request | None:
+        """The next request for a lane, or `None`: due retries first, then the deepest step with unasked items, then growth.
+
+        The request is in flight from here on, until `give_back` or `apply`. Its calls are still to be composed.
+        """
+        request = self._late(lane, now) or self._fresh(lane)
+        if request is not None:
+            self._asked[request.key] = request
+        return request
+
+    def give_back(self, request: Request, due: float) -> None:
+        """The request was not answered; any lane of its role may take it from `due` on."""
+        del self._asked[request.key]
+        self._waiting.add(request.key)
+        self._order += 1
+        heapq.heappush(self._retries[self._tracks[request.step].step.role], (due, self._order, request))
+
+    def due(self, lane: LaneView) -> float:
+        """When the next retry that this lane may take is due; `inf` without one."""
+        heads = (heap[0] for role, heap in self._retries.items() if role in lane.roles and heap)
+        return min((_due(due, request, lane) for due, _, request in heads), default=math.inf)
+
+    def quiet(self) -> bool:
+        """Nothing to ask and nothing in flight: the run is finished."""
+        return not self._asked and not self._waiting and not self.growing and not any(map(self._open, self._tracks.values()))
+
+    @property
+    def growing(self) -> bool:
+        """New questions are still wanted from the step that grows."""
+        return self.kept < self.goal and self.stalled is None
+
+    @property
+    def kept(self) -> int:
+        """Kept items of the step that grows: what the goal counts."""
+        return len(self._pool)
+
+    @property
+    def pool(self) -> Pool:
+        return Pool(self._pool)
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._asked)
+
+    @property
+    def stalled(self) -> str | None:
+        """Why going on would only cost money, in words; `None` while growth keeps something."""
+        if self.kept >= self.goal:
+            return None
+        replies = self.tally.steps[self._grown.name].settled
+        if self._dry >= (FIRST_DRY if replies == self._dry else LATER_DRY):
+            return f"the last {self._dry} replies of the step {self._grown.name!r} kept nothing"
+        if len(self._recent) == RECENT and self._fruitful < self._yield_min * RECENT:
+            return f"only {self._fruitful} of the last {RECENT} replies of the step {self._grown.name!r} kept anything"
+        return None
+
+    def state(self, step: str, index: int) -> RequestState:
+        """Where a request stands."""
+        if index in self._tracks[step].settled:
+            return RequestState.SETTLED
+        return RequestState.ASKED if (step, index) in self._asked else RequestState.WAITING
+
+    def items(self) -> dict[str, Item]:
+        """Every item that later requests may name, by id: the pool and what still waits to be asked about."""
+        known = {item["id"]: item for item in self._pool}
+        for track in self._tracks.values():
+            known.update((item["id"], item) for item in track.items.values())
+        return known
+
+    # What was answered
+
+    def apply(self, settled: Settled) -> None:
+        """Take a settled answer in: live, when it is handed to the scribe, and on replay, when it is read.
+
+        Raises `ValueError` where `(step, index)` is settled already, or is not what the journal says before it.
+        """
+        track = self._tracks[settled.step]
+        if settled.index in track.settled:
+            raise ValueError(f"{settled.step}/{settled.index} is settled twice")
+        parent: Item = {}
+        if track.step.source is not GROW:
+            parent = track.items.get(settled.index) or {}
+            if parent.get("id") != settled.of:
+                raise ValueError(f"{settled.step}/{settled.index} is about {settled.of!r}, not {parent.get('id')!r}")
+            del track.items[settled.index]
+        track.settled.add(settled.index)
+        self._asked.pop((settled.step, settled.index), None)
+        self._tries.pop((settled.step, settled.index), None)
+        self.tally.add(settled)
+        for n, item in settled.kept:
+            self._keep(track, {**parent, **item, "id": f"{settled.step}/{settled.index}.{n}"})
+        if track.step is self._grown:
+            self._watch(bool(settled.kept))
+        if track.step is self.recipe.last:
+            self.records += len(settled.kept)
+
+    def apply_paid(self, paid: Paid) -> None:
+        """Take in an attempt that settled nothing. One that could not be read is drawn anew, after a restart too."""
+        self.tally.paid(paid)
+        if paid.why.startswith(MALFORMED):
+            self._tries[(paid.step, paid.index)] = paid.try_ + 1
+
+    def forgive(self) -> None:
+        """Start watching for a stall anew: whoever resumes a stalled run has changed something."""
+        self._dry = self._fruitful = 0
+        self._recent.clear()
+
+    def _watch(self, fruitful: bool) -> None:
+        self._dry = 0 if fruitful else self._dry + 1
+        self._recent.append(fruitful)
+        self._fruitful += fruitful
+        if len(self._recent) > RECENT:
+            self._fruitful -= self._recent.popleft()
+
+    def _keep(self, track: Track, item: Item) -> None:
+        if track.step is self._grown:
+            self._pool.append(item)
+        if track.step.unique is not None:
+            self.index.add(item["id"], item[track.step.unique])
+        for child in self._tracks.values():
+            if child.step.source == track.step.name:
+                child.items[child.count] = item
+                child.count += 1
+
+    # Choosing
+
+    def _late(self, lane: LaneView, now: float) -> Request | None:
+        """The retry that has been due longest. One that should go elsewhere is in nobody's way for long: see `AVOID`."""
+        for role in lane.roles:
+            heap = self._retries.get(role)
+            if heap and _due(heap[0][0], heap[0][2], lane) <= now:
+                request = heapq.heappop(heap)[2]
+                self._waiting.discard(request.key)
+                return request
+        return None
+
+    def _fresh(self, lane: LaneView) -> Request | None:
+        for track in self._deepest_first:
+            if track.step.role not in lane.roles:
+                continue
+            if track.step.source is GROW:
+                if self.growing and sum(len(t.items) for t in self._deepest_first) <= self._backlog:
+                    return self._take(track)
+            elif self._open(track):
+                return self._take(track)
+        return None
+
+    def _open(self, track: Track) -> bool:
+        """Whether a step that asks about items has one that nobody asked about yet."""
+        if track.step.source is GROW:
+            return False
+        limit = min(track.count, self.goal) if track.step.source == self._grown.name else track.count
+        while track.cursor < limit and track.cursor in track.settled:
+            track.cursor += 1
+        return track.cursor < limit
+
+    def _take(self, track: Track) -> Request:
+        while track.cursor in track.settled:
+            track.cursor += 1
+        index = track.cursor
+        track.cursor += 1
+        item = track.items.get(index, {})
+        request = Request(step=track.step.name, index=index, of=item.get("id"), item=item)
+        return replace(request, try_=self._tries.get(request.key, 0))

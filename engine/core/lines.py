@@ -1,0 +1,147 @@
+"""Line format 1 of the journal: settled answers, paid attempts and headers as JSON lines with a checksum each.
+
+Pure. `c`, the last key of a line, is the CRC-32 of all that stands before it; a line without a right one is damaged.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import orjson
+
+from engine.core.faults import Fault, FaultKind
+from engine.core.types import Paid, Reply, Settled, Stop, Usage
+
+FORMAT = 1
+_CHECK = b',"c":"'
+_TAIL = len(_CHECK) + 8 + 2  # the checksum's eight digits, and the closing `"}`
+
+
+class Damaged(ValueError):
+    """A line that is not what was written; the text says how."""
+
+
+def seal(body: dict[str, Any]) -> bytes:
+    """The line for `body`, checksum and newline included."""
+    text = orjson.dumps(body)[:-1]
+    return b'%b,"c":"%08x"}\n' % (text, zlib.crc32(text))
+
+
+def unseal(line: bytes) -> dict[str, Any]:
+    """The body of a line without its newline; raises `Damaged`."""
+    text = line[:-_TAIL]
+    if line[-_TAIL:-10] != _CHECK or line[-2:] != b'"}':
+        raise Damaged("it does not end with a checksum")
+    if line[-10:-2] != b"%08x" % zlib.crc32(text):
+        raise Damaged("its checksum does not fit")
+    body: dict[str, Any] = orjson.loads(text + b"}")
+    return body
+
+
+def write_settled(settled: Settled) -> bytes:
+    """The line of a settled answer."""
+    body: dict[str, Any] = {
+        "s": settled.step,
+        "i": settled.index,
+        "of": settled.of,
+        "try": settled.try_,
+        "t": settled.t,
+        "shown": settled.shown,
+        "style": settled.style,
+        "q": settled.q,
+        "lane": settled.lane,
+    }
+    if settled.fault is None:
+        body["replies"] = [_write_reply(reply) for reply in settled.replies]
+    else:
+        body["fault"] = {"kind": settled.fault.kind, "detail": settled.fault.detail}
+    body["kept"] = [{"n": n, **item} for n, item in settled.kept]
+    body["dropped"] = settled.dropped
+    return seal(body)
+
+
+def write_paid(paid: Paid) -> bytes:
+    """The line of an attempt that cost something and settled nothing."""
+    return seal(
+        {
+            "paid": paid.why,
+            "s": paid.step,
+            "i": paid.index,
+            "try": paid.try_,
+            "t": paid.t,
+            "lane": paid.lane,
+            "usage": _write_usage(paid.usage),
+        }
+    )
+
+
+def read(line: bytes) -> Settled | Paid | dict[str, Any]:
+    """What a line says: a settled answer, a paid attempt, or a segment's header as plain data. Raises `Damaged`."""
+    body = unseal(line)
+    try:
+        if "paid" in body:
+            return Paid(
+                step=body["s"],
+                index=body["i"],
+                try_=body["try"],
+                t=body["t"],
+                lane=body["lane"],
+                why=body["paid"],
+                usage=Usage(**body["usage"]),
+            )
+        if "s" in body:
+            return _read_settled(body)
+        if "seeddrill" in body:
+            return body
+    except (KeyError, TypeError, ValueError) as error:
+        raise Damaged(f"a key is missing or has another type ({error})") from error
+    raise Damaged("it is of an unknown kind")
+
+
+def _read_settled(body: dict[str, Any]) -> Settled:
+    fault = body.get("fault")
+    return Settled(
+        step=body["s"],
+        index=body["i"],
+        of=body["of"],
+        try_=body["try"],
+        t=body["t"],
+        shown=tuple(body["shown"]),
+        style=body["style"],
+        q=body["q"],
+        lane=body["lane"],
+        replies=tuple(_read_reply(reply) for reply in body.get("replies", ())),
+        fault=Fault(FaultKind(fault["kind"]), fault["detail"]) if fault is not None else None,
+        kept=tuple((item.pop("n"), item) for item in body["kept"]),
+        dropped=tuple((n, item, reason) for n, item, reason in body["dropped"]),
+    )
+
+
+def _write_reply(reply: Reply) -> dict[str, Any]:
+    return {
+        "text": reply.text,
+        "stop": reply.stop,
+        "usage": _write_usage(reply.usage),
+        "model": reply.model,
+        "seconds": round(reply.seconds, 4),
+        "first_byte": round(reply.first_byte, 4),
+    }
+
+
+def _read_reply(body: dict[str, Any]) -> Reply:
+    return Reply(
+        text=body["text"],
+        stop=Stop(body["stop"]),
+        usage=Usage(**body["usage"]),
+        model=body["model"],
+        seconds=body["seconds"],
+        first_byte=body["first_byte"],
+    )
+
+
+def _write_usage(usage: Usage) -> dict[str, int]:
+    """The fields that say something: zeros are left out, and so is the one request of an ordinary call."""
+    named = {name: getattr(usage, name) for name in Usage.__dataclass_fields__ if name != "requests"}
+    written = {name: value for name, value in named.items() if value}
+    return written if usage.requests == 1 else {"requests": usage.requests, **written}

@@ -1,0 +1,129 @@
+"""Settler: what an answer means for its run. Reads it, judges it, settles it or gives its request back, and makes the lines.
+
+Pure, synchronous; the scheduler's settling task is its one owner, and through it the owner of agenda and index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from engine.core import lines, recipe, retry
+from engine.core.agenda import MALFORMED, Agenda
+from engine.core.faults import Fault
+from engine.core.parse import Malformed
+from engine.core.recipe import Context, Verdict
+from engine.core.rng import digest, stream
+from engine.core.types import Call, Heard, Paid, Request, Settled, Style, Usage, prompt_text, total
+
+NOTHING = Verdict((), ())
+
+
+class Settler:
+    """`weigh(lane, call)` bounds what a call cost of which nothing was heard; `sick(lane)` says that time is not held against
+    a request, because the lane's provider is down; `patience` is the time that may be held against one, in seconds."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        context: Context,
+        patience: float,
+        weigh: Callable[[str, Call], Usage],
+        sick: Callable[[str], bool],
+    ) -> None:
+        self.agenda = agenda
+        self.context = context
+        self._patience = patience
+        self._weigh = weigh
+        self._sick = sick
+
+    def composed(self, request: Request, style: Style) -> Request:
+        """The request with its prompt in the lane's style, made from the newest pool; a retry in the same style keeps its own."""
+        if request.calls and request.style == style:
+            return request
+        step = self.agenda.recipe.step(request.step)
+        if not request.shown:
+            request = recipe.draw(step, request, self.context, self.agenda.pool)
+        return replace(recipe.compose(step, request, self.context, style), heard=())
+
+    def decide(self, heard: Heard, now: float) -> list[bytes]:
+        """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
+        if heard.fault is not None:
+            return self._on_fault(heard, heard.fault, now)
+        step = self.agenda.recipe.step(heard.request.step)
+        try:
+            drafts = recipe.read(step, heard.request, self.context, heard.replies)
+        except Malformed as malformed:
+            return self._again(heard, malformed.reason, now)
+        verdict = recipe.judge(step, heard.request, self.context, drafts, self.agenda.index)
+        return [self._settle(heard, verdict)]
+
+    def _on_fault(self, heard: Heard, fault: Fault, now: float) -> list[bytes]:
+        request = heard.request
+        decision = retry.decide(
+            fault,
+            attempts=request.attempts,
+            waited=request.waited,
+            patience=self._patience,
+            scale=request.scale,
+            rng=stream(self.context.seed, "retry", request.step, request.index, request.attempts),
+        )
+        match decision:
+            case retry.Wait(seconds):
+                held = 0.0 if self._sick(heard.lane) else heard.seconds + seconds
+                later = replace(request, avoid=heard.lane, attempts=request.attempts + 1, waited=request.waited + held)
+                self.agenda.give_back(later, now + seconds)
+            case retry.Elsewhere():
+                self.agenda.give_back(replace(request, avoid=heard.lane), now)
+            case retry.Smaller(scale):
+                self.agenda.give_back(replace(request, scale=scale, calls=(), heard=()), now)
+            case retry.Anew() if request.try_ + 1 < self.agenda.recipe.step(request.step).tries:
+                return self._again(heard, "answer", now)
+            case _:
+                paid = [self._pay(heard, fault.kind)] if fault.billed else []
+                return [*paid, self._settle(heard, NOTHING)]
+        return [self._pay(heard, fault.kind)] if fault.billed else []
+
+    def _again(self, heard: Heard, reason: str, now: float) -> list[bytes]:
+        """An answer that cannot be read: it was paid for, and the next one is drawn with other randomness."""
+        line = self._pay(heard, f"{MALFORMED} {reason}")
+        request = heard.request
+        self.agenda.give_back(replace(request, try_=request.try_ + 1, calls=(), heard=(), shown=()), now)
+        return [line]
+
+    def _settle(self, heard: Heard, verdict: Verdict) -> bytes:
+        request = heard.request
+        settled = Settled(
+            step=request.step,
+            index=request.index,
+            of=request.of,
+            try_=request.try_,
+            t=heard.t,
+            shown=tuple(item["id"] for item in request.shown),
+            style=request.style,
+            q=digest(prompt_text(request.calls)),
+            lane=heard.lane,
+            replies=heard.replies,
+            fault=heard.fault,
+            kept=verdict.kept,
+            dropped=verdict.dropped,
+        )
+        self.agenda.apply(settled)
+        return lines.write_settled(settled)
+
+    def _pay(self, heard: Heard, why: str) -> bytes:
+        request = heard.request
+        usages = [reply.usage for reply in heard.replies]
+        if heard.fault is not None:
+            usages.append(self._weigh(heard.lane, request.calls[len(heard.replies)]))
+        paid = Paid(
+            step=request.step,
+            index=request.index,
+            try_=request.try_,
+            t=heard.t,
+            lane=heard.lane,
+            why=why,
+            usage=total(usages),
+        )
+        self.agenda.apply_paid(paid)
+        return lines.write_paid(paid)

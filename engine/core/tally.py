@@ -1,0 +1,91 @@
+"""Tally: the counts of a run, a fold over its settled lines. The same fold serves the live view, `status` and reports.
+
+Pure; one owner.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.core.types import Paid, Settled, Usage
+
+
+@dataclass(slots=True)
+class StepTally:
+    """Counts of one step. `dropped` and `faults` are by reason, without the reason's details."""
+
+    settled: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class LaneTally:
+    """What a lane was used for. Calls are answered HTTP attempts; `unsettled` of them settled nothing but cost something."""
+
+    calls: int = 0
+    unsettled: int = 0
+    tokens_in: int = 0
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    tokens_reasoning: int = 0
+    characters: int = 0
+    seconds: float = 0.0
+
+    def add(self, usage: Usage) -> None:
+        self.calls += usage.requests
+        self.tokens_in += usage.tokens_in
+        self.tokens_cached += usage.tokens_cached
+        self.tokens_out += usage.tokens_out
+        self.tokens_reasoning += usage.tokens_reasoning
+        self.characters += usage.characters
+
+
+def short(reason: str) -> str:
+    """A reason's name, without its details: "duplicate of seed/3 (0.8)" is `duplicate`."""
+    return reason.split(" ", 1)[0]
+
+
+class Tally:
+    """All counts of a run, by step and by lane."""
+
+    def __init__(self, steps: tuple[str, ...]) -> None:
+        self.steps = {name: StepTally() for name in steps}
+        self.lanes: dict[str, LaneTally] = {}
+
+    def add(self, settled: Settled) -> None:
+        step = self.steps[settled.step]
+        step.settled += 1
+        step.kept += len(settled.kept)
+        step.dropped.update(short(reason) for _, _, reason in settled.dropped)
+        if settled.fault is not None:
+            step.faults[settled.fault.kind] += 1
+        for reply in settled.replies:
+            lane = self.lanes.setdefault(settled.lane, LaneTally())
+            lane.add(reply.usage)
+            lane.seconds += reply.seconds
+
+    def paid(self, paid: Paid) -> None:
+        lane = self.lanes.setdefault(paid.lane, LaneTally())
+        lane.add(paid.usage)
+        lane.unsettled += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data under stable names."""
+        return {
+            "steps": {
+                name: {
+                    "settled": step.settled,
+                    "kept": step.kept,
+                    "dropped": dict(step.dropped.most_common()),
+                    "faults": dict(step.faults.most_common()),
+                }
+                for name, step in self.steps.items()
+            },
+            "lanes": {
+                name: {key: getattr(lane, key) for key in LaneTally.__dataclass_fields__} for name, lane in self.lanes.items()
+            },
+        }

@@ -1,0 +1,52 @@
+"""Text as the engine measures it: tokens for comparing, estimates for quotas, white space.
+
+Pure; recipes, filters and the index count with these functions and with no others.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SPACES = re.compile(r"\s+")
+_NOT_LATIN = re.compile(r"[^a-z0-9]+")
+_WIDE_FORMS = re.compile("[\u3000\uf900-\ufaff\uff00-\uffef\U0002f800-\U0002fa1f]+")
+_CJK = (
+    "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # iteration marks, kana
+    "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"  # hangul
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # ideographs
+)
+_WORD = re.compile(f"[a-z0-9]+|[{_CJK}]")
+_IS_CJK = re.compile(f"[{_CJK}]")
+
+
+def collapse(text: str) -> str:
+    """`text` with every run of white space as one blank, and none at the ends."""
+    return _SPACES.sub(" ", text).strip()
+
+
+def words(text: str) -> list[str]:
+    """Tokens for comparing texts of any language.
+
+    Latin letters and digits form words as in `rouge_score` (lower-case, `[a-z0-9]+`); every CJK ideograph, kana and hangul
+    letter is a token of its own; everything else separates. Full-width and compatibility forms are folded first (NFKC). For
+    English the result equals that of `rouge_score`'s own tokenizer without stemming.
+    """
+    if text.isascii():
+        return reference_words(text)
+    folded = _WIDE_FORMS.sub(lambda run: unicodedata.normalize("NFKC", run.group()), text)
+    return _WORD.findall(folded.lower())
+
+
+def reference_words(text: str) -> list[str]:
+    """Tokens as the published Self-Instruct script compares them: `[a-z0-9]+` of the lower-cased text, nothing else."""
+    return _NOT_LATIN.sub(" ", text.lower()).split()
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens that a model will count for `text`, estimated on the high side: a quota is reserved by it before sending.
+
+    Byte-pair vocabularies make about one token of 4 Latin letters and of 0.6 to 1 CJK characters; we take 3.5 and 1.
+    """
+    wide = 0 if text.isascii() else len(_IS_CJK.findall(text))
+    return wide + int((len(text.encode("utf-8", "surrogatepass")) - 3 * wide) / 3.5) + 1

@@ -1,0 +1,320 @@
+"""The nouns that every room speaks: calls, replies, requests, settled lines, quotas.
+
+Anybody may import it. Seconds are floats, tokens and characters are ints, times named `t` are UTC seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, Literal, TypeAlias
+
+from engine.core.faults import Fault
+
+Item: TypeAlias = dict[str, Any]
+"""A plain JSON object that a step made. Its id is `step/index.n`; each recipe documents its items with a `TypedDict`."""
+
+Style: TypeAlias = Literal["chat", "completion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How a language model is to draw its answer; `None` leaves a value to the server."""
+
+    max_tokens: int
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    schema: Mapping[str, Any] | None = None
+    """JSON schema that the answer must fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """Ask a model that was tuned to follow instructions."""
+
+    messages: tuple[Message, ...]
+    decoding: Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Ask a base model to go on from `prompt`."""
+
+    prompt: str
+    decoding: Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """Ask a translator. `source` and `target` are BCP-47 tags."""
+
+    text: str
+    source: str
+    target: str
+
+
+Call: TypeAlias = Chat | Completion | Translation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a call weighs: estimated before it is sent, real after."""
+
+    requests: int = 1
+    tokens_in: int = 0
+    """Prompt tokens that were not served from a cache."""
+    tokens_cached: int = 0
+    tokens_out: int = 0
+    """Answer tokens without reasoning."""
+    tokens_reasoning: int = 0
+    characters: int = 0
+    estimated: bool = False
+    """True where the provider told no usage and ours is an upper bound."""
+
+    @property
+    def prompt(self) -> int:
+        return self.tokens_in + self.tokens_cached
+
+    @property
+    def answer(self) -> int:
+        return self.tokens_out + self.tokens_reasoning
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.answer
+
+
+def total(usages: list[Usage]) -> Usage:
+    """The sum; estimated where any part is."""
+    return Usage(
+        requests=sum(usage.requests for usage in usages),
+        tokens_in=sum(usage.tokens_in for usage in usages),
+        tokens_cached=sum(usage.tokens_cached for usage in usages),
+        tokens_out=sum(usage.tokens_out for usage in usages),
+        tokens_reasoning=sum(usage.tokens_reasoning for usage in usages),
+        characters=sum(usage.characters for usage in usages),
+        estimated=any(usage.estimated for usage in usages),
+    )
+
+
+class Stop(StrEnum):
+    """Why an answer ended."""
+
+    END = "end"
+    LENGTH = "length"
+    REFUSED = "refused"
+    CUT = "cut"
+    """We stopped listening."""
+    BROKEN = "broken"
+    """The stream broke after a part had arrived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the world answered. `seconds` from sending to the last byte, `first_byte` to the first."""
+
+    text: str
+    stop: Stop
+    usage: Usage
+    model: str = ""
+    seconds: float = 0.0
+    first_byte: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What an account may do; `None` is unlimited, or unknown."""
+
+    requests_per_second: float | None = None
+    requests_per_minute: float | None = None
+    requests_per_day: float | None = None
+    tokens_per_minute: float | None = None
+    tokens_in_per_minute: float | None = None
+    tokens_out_per_minute: float | None = None
+    characters_per_minute: float | None = None
+    characters_per_hour: float | None = None
+    characters_per_month: float | None = None
+    concurrent: int | None = None
+    counts: Literal["reserved", "used"] = "used"
+    """Whether the vendor counts `max_tokens` as asked for, or the tokens really used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePlan:
+    """One way to get answers: a model of a provider under an account's quota, as the plan's `[lanes.NAME]` says it."""
+
+    provider: str
+    """Name of a module in `providers`, or a dotted module of one's own."""
+    model: str = ""
+    role: tuple[str, ...] = ()
+    """Roles that the lane serves; empty: every role that its provider can."""
+    key: str | None = None
+    """Where the key is found: `env:NAME` or `file:PATH`; never the key itself."""
+    base_url: str | None = None
+    style: Style | None = None
+    """`chat` for models tuned on instructions, `completion` for base models; `None`: what suits the provider."""
+    account: str | None = None
+    """Lanes that name the same account share its quota; `None`: provider, address, key and model together."""
+    quota: Quota = field(default_factory=Quota)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What only the moment of sending knows."""
+
+    t: float
+    nonce: str
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """An attempt as bytes. Neither headers nor body are shown in its repr: they may carry a key."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A whole answer as bytes. Header names are lower-case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    seconds: float = 0.0
+    first_byte: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An item as it was read from a reply, with the reason why it is already lost (a cut end, say), if it is."""
+
+    item: Item
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One question with one key, `(step, index)`, and 1..n calls."""
+
+    step: str
+    index: int
+    try_: int = 0
+    """How many answers to this question could not be read before."""
+    of: str | None = None
+    """Id of the item that the question is about."""
+    item: Item = field(default_factory=dict)
+    shown: tuple[Item, ...] = ()
+    """Items that stand in the prompt as examples, in order."""
+    style: Style = "chat"
+    calls: tuple[Call, ...] = ()
+    heard: tuple[Reply, ...] = ()
+    """Replies to the first calls, where a later one failed: they are not asked again."""
+    avoid: str | None = None
+    """Lane that should not be asked again."""
+    pair: tuple[str, str] | None = None
+    """Languages of a translation, source and target."""
+    scale: float = 1.0
+    """Factor on `max_tokens`, lowered when the provider says that the request is too big."""
+    waited: float = 0.0
+    """Seconds spent on failed attempts so far, waits included, while a lane was open."""
+    attempts: int = 0
+    """Failed attempts so far."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.step, self.index
+
+
+class RequestState(Enum):
+    WAITING = "waiting"
+    ASKED = "asked"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came back for a request, on its way from the call to the settler."""
+
+    request: Request
+    lane: str
+    t: float
+    """UTC time of sending."""
+    replies: tuple[Reply, ...] = ()
+    fault: Fault | None = None
+    seconds: float = 0.0
+    """From the start of the attempt to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """One settled line of the journal: the answer to `(step, index)`, with its verdicts. Written once."""
+
+    step: str
+    index: int
+    of: str | None
+    try_: int
+    t: float
+    shown: tuple[str, ...]
+    style: Style
+    q: str
+    """8-byte hash of the prompt, in hexadecimal."""
+    lane: str
+    replies: tuple[Reply, ...] = ()
+    fault: Fault | None = None
+    kept: tuple[tuple[int, Item], ...] = ()
+    dropped: tuple[tuple[int, Item, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """An attempt that cost something and settled nothing."""
+
+    step: str
+    index: int
+    try_: int
+    t: float
+    lane: str
+    why: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """What the agenda needs to know of a lane that asks for work."""
+
+    name: str
+    roles: frozenset[str]
+    alone: bool
+    """No other open lane serves any of its roles, so `avoid` has to give way."""
+
+
+def prompt_text(calls: tuple[Call, ...]) -> str:
+    """The words that are sent, without decoding settings: what `q` in the journal is a hash of."""
+    parts: list[str] = []
+    for call in calls:
+        match call:
+            case Chat(messages=messages):
+                parts.extend(f"{message.role}\x1f{message.content}" for message in messages)
+            case Completion(prompt=prompt):
+                parts.append(prompt)
+            case Translation(text=text, source=source, target=target):
+                parts.append(f"{source}\x1f{target}\x1f{text}")
+    return "\x1e".join(parts)

@@ -1,0 +1,159 @@
+"""Plan: what the user asked for. TOML, keyword arguments and `--set` say the same things under the same names.
+
+Reads plan files; runs nothing. Everything wrong with a plan is a `PlanError` that names the key and the remedy.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from engine.core.faults import PlanError
+from engine.core.types import LanePlan, Quota
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+QUOTA_KEYS = tuple(field.name for field in fields(Quota))
+LANE_KEYS = tuple(field.name for field in fields(LanePlan) if field.name != "quota")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A run. `recipe`, `options`, `seed`, `seeds` are its identity: changed, they make another run. All else may change
+    between resumes."""
+
+    recipe: str
+    goal: Annotated[int, msgspec.Meta(ge=1)]
+    """Kept items of the step that grows: instructions."""
+    lanes: dict[str, LanePlan]
+    seed: int = 0
+    """Where all randomness of the run starts."""
+    seeds: str | None = None
+    """A seed file of the user's own; `None`: the one that comes with the recipe."""
+    options: dict[str, Any] = {}
+    """The recipe's own options."""
+    timeout: Seconds = 600.0
+    """Seconds that one attempt may take."""
+    patience: Seconds = 900.0
+    """Seconds that one request may fail, while its lanes are open, before it is settled as failed."""
+    grace: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    """Seconds that calls in flight get to finish after the first signal to stop."""
+    backlog: Annotated[int, msgspec.Meta(ge=1)] = 256
+    """Growth rests while more items than this wait to be asked about."""
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> Plan:
+    """The plan in a TOML file, with changes in the form `key=value` (or `table.key=value`) made to it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise PlanError(f"the plan {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise PlanError(f"the plan {path} is not UTF-8 text (byte {error.start})") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"the plan {path} is not valid TOML: {error}") from error
+    base = Path(path).resolve().parent
+    for change in changes:
+        _change(data, change)
+    for table, key in ((data, "seeds"), (data.get("options"), "templates")):
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = str(base / table[key])  # a plan's paths start where the plan lies
+    return from_data(data)
+
+
+def from_data(data: Mapping[str, Any]) -> Plan:
+    """The plan in plain data, as TOML gives it."""
+    _known(data, Plan.__struct_fields__, "the plan")
+    lanes = data.get("lanes", {})
+    if not isinstance(lanes, Mapping) or not all(isinstance(lane, Mapping) for lane in lanes.values()):
+        raise PlanError("lanes are tables: write [lanes.NAME], and under it provider, model and so on")
+    whole = dict(data)
+    whole["lanes"] = {name: _lane(name, lane) for name, lane in lanes.items()}
+    try:
+        plan = msgspec.convert(whole, Plan)
+    except msgspec.ValidationError as error:
+        raise PlanError(_worded(error, "the plan")) from error
+    check(plan)
+    return plan
+
+
+def check(plan: Plan) -> None:
+    """What no single value can tell."""
+    if not plan.lanes:
+        raise PlanError("the plan has no lane: add a table [lanes.NAME] with a provider")
+    for name, lane in plan.lanes.items():
+        for key, value in asdict(lane.quota).items():
+            if isinstance(value, int | float) and value <= 0:
+                raise PlanError(f"lanes.{name}.{key} is {value}: a quota must be above zero; leave the key out for none")
+        if lane.key is not None and not lane.key.startswith(("env:", "file:")):
+            raise PlanError(
+                f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH; a key itself has no place in a plan"
+            )
+
+
+def options(recipe: type[Any], values: Mapping[str, Any]) -> Any:
+    """The recipe's `Options` from the plan's table."""
+    _known(values, recipe.__struct_fields__, "[options]")
+    try:
+        return msgspec.convert(dict(values), recipe)
+    except msgspec.ValidationError as error:
+        raise PlanError(_worded(error, "[options]")) from error
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Lines that say where two trees of plain data differ: `key: old -> new`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        lines: list[str] = []
+        for key in sorted({*old, *new}):
+            lines += differences(old.get(key), new.get(key), f"{name}.{key}" if name else str(key))
+        return lines
+    return [] if old == new else [f"{name}: {old!r} -> {new!r}"]
+
+
+def _lane(name: str, lane: Mapping[str, Any]) -> dict[str, Any]:
+    """A lane's table with its quota's keys in a table of their own, and one role as a list of one."""
+    _known(lane, (*LANE_KEYS, *QUOTA_KEYS), f"[lanes.{name}]")
+    made = {key: value for key, value in lane.items() if key in LANE_KEYS}
+    made["quota"] = {key: value for key, value in lane.items() if key in QUOTA_KEYS}
+    if isinstance(made.get("role"), str):
+        made["role"] = [made["role"]]
+    return made
+
+
+def _known(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.5)
+            offer = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}."
+            raise PlanError(f"unknown key {key!r} in {where}; {offer}")
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key.strip():
+        raise PlanError(f"--set takes key=value, not {change!r}; for example --set goal=1000")
+    *tables, last = key.strip().split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise PlanError(f"--set {change}: {table!r} is not a table")
+    try:
+        data[last] = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        data[last] = value  # a bare word, as `--set lanes.fast.model=gpt-4o-mini`
+
+
+def _worded(error: msgspec.ValidationError, where: str) -> str:
+    """msgspec's message with the key first: "Expected `int`, got `str` - at `$.goal`" is "goal in the plan: expected …"."""
+    what, _, at = str(error).partition(" - at `$")
+    key = at.rstrip("`").lstrip(".").replace("[...]", ".NAME").lstrip(".").replace(".quota.", ".")
+    if "missing required field" in what and not key:
+        return f"{where} lacks {what.split('`')[-2]!r}"
+    return f"{key or where}{f' in {where}' if key else ''}: {what[:1].lower()}{what[1:]}"

@@ -1,0 +1,159 @@
+"""Alpaca (Taori et al. 2023): one prompt asks for many whole tasks, instruction, input and output together.
+
+Pure. One step that grows; machine-made tasks never enter a prompt. `parity = true` follows the published script to the letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+
+from engine.core import filters, parse
+from engine.core.parse import Malformed
+from engine.core.recipe import GROW, Ask, Draw, Recipe, Step
+from engine.core.text import collapse
+from engine.core.types import Call, Decoding, Draft, Item, Reply, Stop, Style
+from engine.recipes.self_instruct import question
+
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Task(TypedDict):
+    """Kept by `generate`: a record."""
+
+    id: str
+    instruction: str
+    input: str
+    output: str
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be chosen in `[options]`. Numbers are the published ones unless their line says otherwise."""
+
+    language: Literal["en"] = "en"
+    parity: bool = False
+    """Composition, decoding, parsing and filters as published; sets the options that say so."""
+    topic: str = ""
+    """A subject, audience or style that every prompt asks for."""
+    examples: Positive = 3
+    """Seeds shown in a prompt."""
+    new: Positive = 17
+    """New tasks asked for in one prompt: 20 in all with three examples."""
+    reply_tokens: Positive = 3072
+    temperature: float = 1.0
+    top_p: Share | None = None
+    """Default: the server's own; parity: 1."""
+    rouge_max: Share = 0.7
+    """A task whose instruction has a greater ROUGE-L with any earlier one is dropped."""
+    filters: tuple[str, ...] = filters.DEFAULT
+    """Names of `engine.core.filters`, or your own `"my.module:check"`, in order. Parity: the published ones."""
+    min_length: Positive | None = None
+    max_length: Positive | None = None
+    """Words of an instruction; default 4 and 150."""
+    keywords: tuple[str, ...] | None = None
+    """A task with one of these words in its instruction is dropped; default: what a text model cannot see or do."""
+    templates: str | None = None
+    """A folder with prompt templates of your own; those it lacks are ours."""
+
+    def __post_init__(self) -> None:
+        if self.parity:
+            msgspec.structs.force_setattr(self, "filters", filters.REFERENCE)
+            msgspec.structs.force_setattr(self, "top_p", 1.0)
+
+
+def show_tasks(draw: Draw) -> tuple[Item, ...]:
+    """`examples` seeds, drawn without replacement, each with the first of its instances."""
+    count = len(draw.context.seeds)
+    chosen = draw.rng.sample(range(count), min(draw.context.options.examples, count))
+    return tuple(seed_item(n, draw.context.seeds[n]) for n in chosen)
+
+
+def seed_item(n: int, seed: Item) -> Item:
+    return {"id": f"seed/{n}", "instruction": seed["instruction"], **seed["instances"][0]}
+
+
+def ask_tasks(ask: Ask) -> tuple[Call, ...]:
+    options: Options = ask.context.options
+    following = len(ask.shown) + 1
+    values = {
+        "blocks": "".join(_shown(n, item) for n, item in enumerate(ask.shown, 1)),
+        "next": str(following),
+        "last": str(following + options.new - 1),
+        "total": str(following + options.new - 1),
+        "new": str(options.new),
+    }
+    return (question(ask, "propose", values, _decoding(options, ask.style, following + options.new - 1)),)
+
+
+def _shown(n: int, item: Item) -> str:
+    instruction = collapse(item["instruction"]).rstrip(":")
+    given = item["input"] if item["input"].strip() else "<noinput>"
+    return f"###\n{n}. Instruction: {instruction}\n{n}. Input:\n{given}\n{n}. Output:\n{item['output']}\n"
+
+
+def _decoding(options: Options, style: Style, last: int) -> Decoding:
+    decoding = Decoding(max_tokens=options.reply_tokens, temperature=options.temperature, top_p=options.top_p)
+    if options.parity:  # 50256 is the end of text in the vocabulary of the published model, text-davinci-003
+        return replace(decoding, stop=(f"\n{last}", f"{last}.", f"{last}."), logit_bias=((50256, -100),))
+    return replace(decoding, stop=(f"\n{last + 1}.",)) if style == "completion" else decoding
+
+
+def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
+    """One draft a piece between "###" marks; the last one is lost where the reply was cut. A completion's prompt ended
+    with the first label, so the reply goes on from there."""
+    (reply,) = replies
+    first = len(ask.shown) + 1
+    parity = ask.context.options.parity
+    opening = f"{first}. Instruction:" if parity or ask.style == "completion" else ""
+    pieces = f"{opening}{reply.text}".split("###")
+    drafts: list[Draft] = []
+    for n, piece in enumerate(pieces):
+        found = parse.reference_block(piece, first + n) if parity else parse.block(piece)
+        if n == len(pieces) - 1 and reply.stop is not Stop.END:
+            drafts.append(Draft(dict(found._asdict()) if found else {}, "cut"))
+        elif found is not None:
+            drafts.append(Draft(dict(found._asdict())))
+        elif parity or piece.strip():
+            drafts.append(Draft({}, "malformed_block"))
+    if not parity and all(draft.lost == "malformed_block" for draft in drafts):
+        raise Malformed("no_task")
+    return drafts
+
+
+def to_record(item: Item) -> Item:
+    return {"instruction": item["instruction"], "input": item["input"], "output": item["output"]}
+
+
+def templates(options: Options) -> tuple[str, ...]:
+    return ("propose.completion", "propose.chat")
+
+
+def rules(options: Options) -> filters.Rules:
+    keywords = options.keywords if options.keywords is not None else filters.ALPACA_KEYWORDS
+    return filters.Rules.of(options.language, options.min_length, options.max_length, keywords)
+
+
+RECIPE = Recipe(
+    name="alpaca",
+    steps=(
+        Step(
+            "generate",
+            source=GROW,
+            role="propose",
+            show=show_tasks,
+            ask=ask_tasks,
+            read=read_tasks,
+            subjects=("instruction", "record"),
+            unique="instruction",
+        ),
+    ),
+    options=Options,
+    record=to_record,
+    templates=templates,
+    rules=rules,
+    seeds="self_instruct.{language}.jsonl",
+)

@@ -1,0 +1,301 @@
+"""Self-Instruct (Wang et al. 2022): instructions grow from seed tasks; each is classified, then given instances.
+
+Pure. `parity = true` follows the published scripts to the letter; the default mends their known faults, each mend an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal, TypedDict
+
+import msgspec
+
+from engine.core import filters, parse
+from engine.core.parse import Malformed, Pair
+from engine.core.recipe import GROW, Ask, Draw, Recipe, Step, messages
+from engine.core.text import collapse
+from engine.core.types import Call, Chat, Completion, Decoding, Draft, Item, Reply, Stop, Style
+
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Instruction(TypedDict):
+    """Kept by `instruct`."""
+
+    id: str
+    instruction: str
+
+
+class Classified(Instruction):
+    """Kept by `classify`."""
+
+    is_classification: bool
+
+
+class Instance(Classified):
+    """Kept by `instance`: a record."""
+
+    input: str
+    output: str
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be chosen in `[options]`. Numbers are the published ones unless their line says otherwise."""
+
+    language: Literal["en"] = "en"
+    parity: bool = False
+    """Composition, decoding, parsing, filters and post-processing as published; sets the options that say so."""
+    topic: str = ""
+    """A subject, audience or style that every proposing and answering prompt asks for."""
+    human: Count = 6
+    machine: Count = 2
+    """Examples a prompt: seeds and accepted instructions; seeds fill up what the pool cannot give yet."""
+    new: Positive = 7
+    """New instructions asked for in one prompt."""
+    classification_only: bool = False
+    """Show only seeds that are classification tasks, and ask for such tasks."""
+    max_instances: Positive = 5
+    instance_tokens: Positive | None = None
+    """Default: 350 for completions, 1,024 for chats; parity: 350, or 300 for a classification task."""
+    temperature: float | None = None
+    """Of the prompts that propose; default 0.7 for completions, 1.0 for chats."""
+    top_p: Share | None = None
+    """Likewise; default 0.5 for completions, the server's own for chats."""
+    presence_penalty: float | None = None
+    """Likewise; default 2 for completions, the server's own for chats."""
+    rouge_max: Share = 0.7
+    """An instruction whose ROUGE-L with any earlier one is greater is dropped."""
+    capitalize: Literal["first", "reference"] = "first"
+    """`reference` also makes the rest lower-case ("NASA" becomes "nasa"). Parity: `reference`."""
+    truncated: Literal["keep_whole_items", "drop"] = "keep_whole_items"
+    """A reply that ended by length: lose its last item, or all of it. Parity: `drop`."""
+    filters: tuple[str, ...] = filters.DEFAULT
+    """Names of `engine.core.filters`, or your own `"my.module:check"`, in order."""
+    min_length: Positive | None = None
+    max_length: Positive | None = None
+    """Words of an instruction; default 4 and 150."""
+    keywords: tuple[str, ...] | None = None
+    """An instruction with one of these words is dropped; default: what a text model cannot see or do."""
+    templates: str | None = None
+    """A folder with prompt templates of your own; those it lacks are ours."""
+
+    def __post_init__(self) -> None:
+        if self.parity:
+            strict = {"capitalize": "reference", "truncated": "drop", "filters": filters.REFERENCE}
+            for name, value in strict.items():
+                msgspec.structs.force_setattr(self, name, value)
+
+
+# instruct: propose new instructions
+
+
+def show_tasks(draw: Draw) -> tuple[Item, ...]:
+    """Up to `machine` accepted instructions, then seeds up to `human + machine` in all, shuffled together."""
+    options: Options = draw.context.options
+    seeds = [
+        {"id": f"seed/{n}", "instruction": seed["instruction"]}
+        for n, seed in enumerate(draw.context.seeds)
+        if seed["is_classification"] or not options.classification_only
+    ]
+    grown = draw.rng.sample(range(len(draw.pool)), min(options.machine, len(draw.pool)))
+    wanted = options.human + options.machine - len(grown)
+    chosen = [draw.pool[n] for n in grown] + draw.rng.sample(seeds, min(wanted, len(seeds)))
+    draw.rng.shuffle(chosen)
+    return tuple({"id": item["id"], "instruction": item["instruction"]} for item in chosen)
+
+
+def ask_tasks(ask: Ask) -> tuple[Call, ...]:
+    options: Options = ask.context.options
+    following = len(ask.shown) + 1
+    values = {
+        "tasks": "\n".join(f"{n}. {collapse(item['instruction']).rstrip(':')}" for n, item in enumerate(ask.shown, 1)),
+        "next": str(following),
+        "last": str(following + options.new - 1),
+        "new": str(options.new),
+    }
+    name = "propose_classification" if options.classification_only else "propose"
+    return (question(ask, name, values, _proposing(options, ask.style, following + options.new)),)
+
+
+def _proposing(options: Options, style: Style, end: int) -> Decoding:
+    """`end` is the number that the list should not reach."""
+    chosen = Decoding(
+        max_tokens=1024,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        presence_penalty=options.presence_penalty,
+    )
+    if style == "chat" and not options.parity:
+        return replace(chosen, temperature=1.0 if options.temperature is None else options.temperature)
+    return replace(
+        chosen,
+        temperature=0.7 if options.temperature is None else options.temperature,
+        top_p=0.5 if options.top_p is None else options.top_p,
+        presence_penalty=2.0 if options.presence_penalty is None else options.presence_penalty,
+        frequency_penalty=0.0 if options.parity else None,
+        stop=("\n\n", f"\n{end}", f"{end}.", f"{end} .") if options.parity else ("\n\n", f"\n{end}."),
+    )
+
+
+def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
+    options: Options = ask.context.options
+    (reply,) = replies
+    cut = reply.stop is not Stop.END
+    if options.parity:
+        texts = [text.capitalize() for text in parse.reference_items(reply.text)]
+    else:
+        found = parse.items(reply.text, continues=len(ask.shown) + 1 if ask.style == "completion" else None)
+        texts = [_capitalized(text, options) for text in found]
+    last = len(texts) - 1
+    whole = options.truncated == "keep_whole_items"
+    return [Draft({"instruction": text}, "cut" if cut and (n == last or not whole) else None) for n, text in enumerate(texts)]
+
+
+def _capitalized(text: str, options: Options) -> str:
+    return text.capitalize() if options.capitalize == "reference" else text[:1].upper() + text[1:]
+
+
+# classify: does the instruction have a finite set of answers?
+
+
+def ask_kind(ask: Ask) -> tuple[Call, ...]:
+    values = {"instruction": ask.item["instruction"]}
+    if ask.context.options.parity:
+        return (question(ask, "classify", values, _greedy(3, ("\n", "Task"), presence=0.0)),)
+    warmth = 0.0 if ask.try_ == 0 else 0.7  # at temperature 0 the same question would get the same unclear answer again
+    if ask.style == "chat":
+        return (question(ask, "classify", values, Decoding(max_tokens=16, temperature=warmth)),)
+    return (question(ask, "classify", values, Decoding(max_tokens=3, temperature=warmth, stop=("\n", "Task"))),)
+
+
+def _greedy(max_tokens: int, stop: tuple[str, ...], presence: float) -> Decoding:
+    """The published settings of the classifying and answering steps."""
+    return Decoding(
+        max_tokens=max_tokens, temperature=0.0, top_p=0.0, presence_penalty=presence, frequency_penalty=0.0, stop=stop
+    )
+
+
+def read_kind(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
+    (reply,) = replies
+    answer = parse.reference_yes(reply.text) if ask.context.options.parity else parse.yes_or_no(reply.text)
+    return [Draft({"is_classification": answer})]
+
+
+# instance: write inputs and outputs
+
+
+def ask_instances(ask: Ask) -> tuple[Call, ...]:
+    """Label first for classification tasks, so that labels come out balanced; input first for all others."""
+    options: Options = ask.context.options
+    labelled = bool(ask.item["is_classification"])
+    name = "output_first" if labelled else "input_first"
+    values = {"instruction": ask.item["instruction"], "most": str(options.max_instances)}
+    stop = (f"Example {options.max_instances + 1}", "Task:")
+    if options.parity:
+        tokens = options.instance_tokens or (300 if labelled else 350)
+        return (question(ask, name, values, _greedy(tokens, stop, presence=1.5), end="\n"),)
+    warmth = 0.0 if ask.try_ == 0 else 0.7
+    if ask.style == "chat":
+        return (question(ask, name, values, Decoding(max_tokens=options.instance_tokens or 1024, temperature=0.7)),)
+    decoding = Decoding(max_tokens=options.instance_tokens or 350, temperature=warmth, presence_penalty=1.5, stop=stop)
+    return (question(ask, name, values, decoding, end="\n"),)
+
+
+def read_instances(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
+    options: Options = ask.context.options
+    (reply,) = replies
+    text = reply.text if options.parity else parse.plain_labels(reply.text)
+    pairs = parse.output_first(text) if ask.item["is_classification"] else parse.input_first(text)
+    if not pairs and not options.parity:
+        raise Malformed("no_instance")
+    if not options.parity:
+        pairs = [Pair(parse.blank_if_none(pair.input), pair.output) for pair in pairs]
+    cut = reply.stop is not Stop.END
+    return [
+        Draft({"input": pair.input, "output": pair.output}, "cut" if cut and n == len(pairs) else None)
+        for n, pair in enumerate(pairs, 1)
+    ]
+
+
+def choose_instances(items: Sequence[Item], ask: Ask) -> list[str | None]:
+    """All are lost where one input has two outputs; a repeated instance is kept once; `max_instances` stay."""
+    options: Options = ask.context.options
+    outputs: dict[str, str] = {}
+    if any(item["input"] and outputs.setdefault(item["input"], item["output"]) != item["output"] for item in items):
+        return ["conflict"] * len(items)
+    seen: set[tuple[str, str]] = set()
+    fresh: list[int] = []
+    for n, item in enumerate(items):
+        if (pair := (item["input"], item["output"])) not in seen:
+            seen.add(pair)
+            fresh.append(n)
+    stay = set(fresh[: options.max_instances])
+    if options.parity and len(fresh) > options.max_instances:
+        stay = set(ask.rng("instance", "sample").sample(fresh, options.max_instances))
+    return [None if n in stay else "surplus" if n in fresh else "repeated" for n in range(len(items))]
+
+
+def to_record(item: Item) -> Item:
+    return {"instruction": item["instruction"], "input": item["input"], "output": item["output"]}
+
+
+def question(ask: Ask, name: str, values: dict[str, str], decoding: Decoding, end: str = "") -> Call:
+    """The call that the template `name` makes in the style of `ask`; `{demos}` is the template `name.demos`.
+
+    A chat template has a line "---" between what the system says and what the user asks. `end` ends a completion's prompt.
+    """
+    templates = ask.context.templates
+    demos = {"demos": templates[f"{name}.demos"].strip()} if f"{name}.demos" in templates else {}
+    text = ask.render(f"{name}.{ask.style}", **demos, **values)
+    if ask.style == "completion":
+        return Completion(text + end, decoding)
+    system, _, user = text.partition("\n---\n")
+    return Chat(messages(system.strip(), user.strip()), decoding)
+
+
+def templates(options: Options) -> tuple[str, ...]:
+    proposing = "propose_classification" if options.classification_only else "propose"
+    names = (proposing, "classify", "input_first", "output_first")
+    demos = tuple(f"{name}.demos" for name in names[1:])
+    return tuple(f"{name}.{style}" for name in names for style in ("completion", "chat")) + demos
+
+
+def rules(options: Options) -> filters.Rules:
+    return filters.Rules.of(options.language, options.min_length, options.max_length, options.keywords)
+
+
+RECIPE = Recipe(
+    name="self_instruct",
+    steps=(
+        Step(
+            "instruct",
+            source=GROW,
+            role="propose",
+            show=show_tasks,
+            ask=ask_tasks,
+            read=read_tasks,
+            subjects=("instruction",),
+            unique="instruction",
+        ),
+        Step("classify", source="instruct", role="classify", ask=ask_kind, read=read_kind, tries=3),
+        Step(
+            "instance",
+            source="classify",
+            role="answer",
+            ask=ask_instances,
+            read=read_instances,
+            checks=(filters.invalid,),
+            together=choose_instances,
+            subjects=("record",),
+            tries=2,
+        ),
+    ),
+    options=Options,
+    record=to_record,
+    templates=templates,
+    rules=rules,
+    seeds="self_instruct.{language}.jsonl",
+)

@@ -1,0 +1,185 @@
+"""Account: one Ledger with the lanes that share it, and the attempt itself: encode, send, decode.
+
+Owned by its pump in the scheduler; nobody else waits on its ledger.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from random import Random
+from uuid import uuid4
+
+from aiolimiter import AsyncLimiter
+
+from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.quota import Breaker, Ledger
+from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Stamp, Style, Usage, total
+from engine.runtime.wire import Sender
+from providers import Provider
+
+UNDECLARED = 8
+"""Calls in flight for an account whose plan declares no quota at all."""
+LONGEST_PAUSE = 60.0
+
+
+class LaneState(Enum):
+    OPEN = "open"
+    PAUSED = "paused"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class Lane:
+    """A model of a provider, as it runs."""
+
+    name: str
+    plan: LanePlan
+    provider: Provider
+    roles: frozenset[str]
+    style: Style
+    key: str = field(default="", repr=False)
+    fate: Callable[[], str | None] = lambda: None
+    """Why the lane's server is gone, where it is ours; asked when a call fails."""
+    closed: str | None = None
+    """Why it takes no more work."""
+
+    def close(self, reason: str) -> None:
+        self.closed = self.closed or reason
+
+
+@dataclass(slots=True)
+class Account:
+    """What one quota belongs to. `opening` and the attempts are used by its pump and the calls it started."""
+
+    name: str
+    lanes: list[Lane]
+    ledger: Ledger
+    spacing: AsyncLimiter | None
+    breaker: Breaker = field(default_factory=Breaker)
+    _rng: Random = field(default_factory=Random, repr=False)
+    _refusals: int = 0
+    _usual: Usage = field(default_factory=Usage)
+
+    def lane_state(self, lane: Lane, now: float) -> LaneState:
+        if lane.closed is not None:
+            return LaneState.CLOSED
+        waiting = self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
+        return LaneState.PAUSED if waiting else LaneState.OPEN
+
+    def opening(self, now: float) -> float:
+        """Seconds until a call as heavy as the last one may start; `inf` until a call in flight ends."""
+        return max(self.ledger.wait(self._usual, now), self.breaker.wait(self.ledger.in_flight, now))
+
+    async def space(self) -> None:
+        """Wait for this request's place in the even row that the quota's mean rate makes."""
+        if self.spacing is not None:
+            await self.spacing.acquire()
+
+    def weigh(self, lane: Lane, calls: tuple[Call, ...]) -> Usage:
+        self._usual = total([lane.provider.weigh(call) for call in calls])
+        return self._usual
+
+    async def attempt(self, lane: Lane, call: Call, wire: Sender, timeout: float, now: Callable[[], float]) -> Reply | Fault:
+        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns."""
+        stamp = Stamp(now(), uuid4().hex, lane.key)
+        try:
+            response = await wire.send(lane.provider.encode((call,), lane.plan, stamp), timeout)
+            (outcome,) = lane.provider.decode((call,), response)
+        except Fault as fault:
+            outcome = fault
+        if isinstance(outcome, Fault) and lane.key and lane.key in outcome.detail:
+            hidden = outcome.detail.replace(lane.key, "[key]")
+            return Fault(outcome.kind, hidden, outcome.retry_after, billed=outcome.billed)
+        return outcome
+
+    def learn(self, lane: Lane, outcome: Reply | Fault, now: float) -> None:
+        """What an outcome means for the account and the lane, besides its request."""
+        if isinstance(outcome, Reply):
+            self._refusals = 0
+            self.breaker.succeeded()
+            return
+        match outcome.kind:
+            case FaultKind.RATE | FaultKind.BURST:
+                pause = outcome.retry_after
+                if pause is None:
+                    pause = min(LONGEST_PAUSE, 2.0**self._refusals)
+                    self._refusals += 1
+                # never earlier than the hint, and not all clients of the account at the same moment
+                self.ledger.pause(now + pause + self._rng.uniform(0.0, 0.1 * pause + 0.1))
+            case FaultKind.OVERLOAD | FaultKind.NETWORK:
+                self.breaker.failed(now)
+                if (reason := lane.fate()) is not None:
+                    lane.close(reason)
+            case FaultKind.QUOTA:
+                for one in self.lanes:
+                    one.close(str(outcome))
+            case FaultKind.AUTH:
+                lane.close(str(outcome))
+            case _:
+                self.breaker.succeeded()  # the provider answered; what it said is about the request
+
+
+def view(lane: Lane, others: list[Lane]) -> LaneView:
+    """What the agenda sees of a lane."""
+    alone = not any(other.roles & lane.roles and not other.closed for other in others if other is not lane)
+    return LaneView(lane.name, lane.roles, alone)
+
+
+def spacing(quota: Quota) -> AsyncLimiter | None:
+    """Even spacing at the quota's mean rate of requests, `None` without one.
+
+    Weight 1 and one waiter, the case in which aiolimiter is exact; above 200 a second in steps of 50 ms, since timers are
+    not finer than a few milliseconds. The windows of the ledger stay the law; this keeps bursts away from the server.
+    """
+    rates = [
+        limit / period
+        for limit, period in (
+            (quota.requests_per_second, 1.0),
+            (quota.requests_per_minute, 60.0),
+        )
+        if limit is not None
+    ]
+    if not rates:
+        return None
+    rate = min(rates)
+    return AsyncLimiter(rate / 20, 0.05) if rate > 200 else AsyncLimiter(1, 1 / rate)
+
+
+def declared(quota: Quota) -> Quota:
+    """The quota to run under: one that says nothing gets `UNDECLARED` calls in flight."""
+    said = any(value is not None for name in Quota.__dataclass_fields__ if (value := getattr(quota, name)) and name != "counts")
+    if said:
+        return quota
+    return Quota(concurrent=UNDECLARED, counts=quota.counts)
+
+
+def concurrent(quota: Quota) -> int:
+    """Calls in flight to have connections for."""
+    if quota.concurrent is not None:
+        return quota.concurrent
+    per_minute = min(quota.requests_per_minute or math.inf, (quota.requests_per_second or math.inf) * 60)
+    return 1000 if per_minute == math.inf else max(8, min(4000, math.ceil(per_minute)))
+
+
+def secret(source: str | None) -> str:
+    """The key that `env:NAME` or `file:PATH` leads to, "" where none is needed. Raises `LaneError` that names the place only."""
+    if source is None:
+        return ""
+    kind, _, place = source.partition(":")
+    if kind == "env":
+        value = os.environ.get(place, "")
+        if not value.strip():
+            raise LaneError(f"the environment variable {place} is not set: put the provider's key in it")
+        return value.strip()
+    try:
+        value = Path(place).expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
+    if not value:
+        raise LaneError(f"the key file {place} is empty")
+    return value

@@ -1,0 +1,80 @@
+"""Mailbox and Bell: how tasks of one loop hand things over and wake each other, without a stream or a task for each thing.
+
+For the scheduler; single loop, no locks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Generic, TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+class Closed(Exception):
+    """The mailbox takes nothing more: whoever read it is gone, or it was closed on purpose."""
+
+
+class Bell:
+    """Wakes everyone who waits now. Who is late waits for the next ring: check, then wait, without an await between."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = anyio.Event()
+
+    async def wait(self, seconds: float = math.inf) -> None:
+        """Until the next ring, at most `seconds`."""
+        event = self._event
+        if seconds == math.inf:
+            await event.wait()
+            return
+        with anyio.move_on_after(max(seconds, 0.0)):
+            await event.wait()
+
+
+class Mailbox(Generic[T]):
+    """A bounded queue with many writers and one reader, which takes all there is at once. A full one makes writers wait."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._filled = Bell()
+        self._drained = Bell()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def full(self) -> bool:
+        return len(self._items) >= self._bound
+
+    async def put(self, item: T) -> None:
+        """Raises `Closed` where nobody will read it."""
+        while self.full and not self._closed:
+            await self._drained.wait()
+        if self._closed:
+            raise Closed
+        self._items.append(item)
+        self._filled.ring()
+
+    async def take(self) -> list[T]:
+        """Everything that waits, at least one; an empty list once the mailbox is closed and empty."""
+        while not self._items and not self._closed:
+            await self._filled.wait()
+        batch = list(self._items)
+        self._items.clear()
+        self._drained.ring()
+        return batch
+
+    def close(self) -> None:
+        """Take nothing more; what waits can still be read."""
+        self._closed = True
+        self._filled.ring()
+        self._drained.ring()

@@ -1,0 +1,73 @@
+"""The only outgoing socket: `HttpRequest` in, `HttpResponse` out, every foreign error turned into a `Fault` at this door.
+
+Owned by one event loop. It never retries: that is the scheduler's.
+"""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import Protocol, Self
+
+import aiohttp
+import anyio
+
+from engine.core.faults import Fault, FaultKind
+from engine.core.types import HttpRequest, HttpResponse
+
+CONNECT = 10.0
+"""Seconds for a connection to stand."""
+
+
+class Sender(Protocol):
+    """What the engine needs of the network; tests pass a fake."""
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        """The whole answer within `timeout` seconds, whatever its status; raises `Fault` of kind NETWORK without one."""
+
+
+class Wire:
+    """A pool of connections for up to `concurrent` calls at once."""
+
+    def __init__(self, concurrent: int) -> None:
+        self._concurrent = concurrent
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=math.ceil(self._concurrent * 1.1) + 1),
+            # a total limit would kill long generations, and its timer costs 13% of a call: the deadline is ours
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+        )
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        assert self._session is not None, "the wire is not open"
+        started = anyio.current_time()
+        try:
+            with anyio.fail_after(timeout):
+                async with self._session.request(
+                    request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+                ) as answer:
+                    first_byte = anyio.current_time() - started
+                    body = await answer.read()
+        except TimeoutError:
+            raise Fault(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True) from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            raise Fault(FaultKind.AUTH, f"not a usable address: {error}") from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Fault(FaultKind.NETWORK, f"cannot connect: {_named(error)}") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Fault(FaultKind.NETWORK, f"the connection broke: {_named(error)}", billed=True) from None
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return HttpResponse(answer.status, headers, body, anyio.current_time() - started, first_byte)
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}".strip()[:200]

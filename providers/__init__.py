@@ -1,0 +1,62 @@
+"""How each vendor spells it: one pure file a dialect, found by its name. `provider = "openai"` is the module `providers.openai`.
+
+Only core may be imported here; nothing in this room opens a socket, reads a clock or knows a key for longer than a call.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Protocol
+
+from engine.core.faults import Fault, PlanError
+from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+
+
+class Provider(Protocol):
+    """What a dialect can do. A module of it has one instance named `PROVIDER`."""
+
+    @property
+    def accepts(self) -> tuple[type, ...]:
+        """Kinds of call that it can send."""
+
+    @property
+    def texts(self) -> int:
+        """Calls that one HTTP request may carry."""
+
+    @property
+    def models(self) -> bool:
+        """Whether a lane has to name a model."""
+
+    def key(self, lane: LanePlan) -> str | None:
+        """Where the key is found when the lane does not say (`env:NAME`); `None` where none is needed."""
+
+    def style(self, lane: LanePlan) -> Style:
+        """How the lane's model is best asked when the lane does not say."""
+
+    def weigh(self, call: Call) -> Usage:
+        """What the call weighs at the most, before it is sent."""
+
+    def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
+        """The request for up to `texts` calls."""
+
+    def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
+        """One reply or fault a call, in order; never raises for what a server can send."""
+
+
+def names() -> list[str]:
+    """The dialects that come with the product."""
+    return sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
+
+
+def find(name: str) -> Provider:
+    """The dialect called `name`: a file of this folder, or a dotted module of the user's own with a `PROVIDER` in it."""
+    module_name = name if "." in name else f"providers.{name}"
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise PlanError(f"there is no provider {name!r} ({error}); the providers here are {', '.join(names())}") from error
+    if not hasattr(module, "PROVIDER"):
+        raise PlanError(f"the module {module_name} has no PROVIDER, so it is not a provider")
+    provider: Provider = module.PROVIDER
+    return provider

@@ -1,0 +1,49 @@
+"""The embedded model: llama.cpp's server on this machine speaks OpenAI's dialect, so this file only says what differs.
+
+Pure. The server itself is started by `engine.runtime.local`, which fills in the lane's address.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from engine.core.faults import Fault
+from engine.core.types import Call, Chat, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from providers.openai import PROVIDER as OPENAI
+
+MODELS = {"gemma3-270m": "completion", "smollm2": "chat"}
+"""Models that come as packages, and how they were trained: Gemma 3 270M is a base model, SmolLM2 135M follows instructions."""
+
+_TUNED = re.compile(r"instruct|chat|[-_.]it[-_.]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The dialect of the embedded server."""
+
+    accepts: tuple[type, ...] = (Chat, Completion)
+    texts: int = 1
+    models: bool = False
+
+    def key(self, lane: LanePlan) -> str | None:
+        return None
+
+    def style(self, lane: LanePlan) -> Style:
+        """Known for our own models; for a GGUF file of the user's, its name tells a tuned model from a base one."""
+        name = lane.model or "gemma3-270m"
+        if name in MODELS:
+            return "chat" if MODELS[name] == "chat" else "completion"
+        return "chat" if _TUNED.search(name.rsplit("/", 1)[-1]) else "completion"
+
+    def weigh(self, call: Call) -> Usage:
+        return OPENAI.weigh(call)
+
+    def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
+        return OPENAI.encode(calls, lane, stamp)
+
+    def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
+        return OPENAI.decode(calls, response)
+
+
+PROVIDER = Local()
