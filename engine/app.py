@@ -124,6 +124,17 @@ def lanes(loaded: context.Loaded) -> list[Lane]:
     return [_lane(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
 
 
+def opened(loaded: context.Loaded) -> list[Lane]:
+    """The plan's lanes with their keys, as a run opens them; embedded models are not started yet."""
+    made = lanes(loaded)
+    for step in loaded.recipe.steps:
+        if not any(step.role in lane.roles for lane in made):
+            raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
+    for lane in made:
+        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+    return made
+
+
 def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     provider = providers.find(plan.provider)
     known = [step.role for step in recipe.steps]
@@ -163,13 +174,8 @@ def _opened(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal
 
 async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack) -> list[Account]:
     """The accounts of the plan with their lanes open: keys read, embedded models started."""
-    made = lanes(loaded)
-    for step in loaded.recipe.steps:
-        if not any(step.role in lane.roles for lane in made):
-            raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
     accounts: dict[str, Account] = {}
-    for lane in made:
-        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+    for lane in opened(loaded):
         if lane.plan.provider == "local":
             await _serve(lane, folder, stack)
         quota = lane.plan.quota

@@ -17,7 +17,7 @@ from engine import __version__, context
 from engine.core.faults import JournalError, PlanError
 from engine.core.recipe import Recipe
 from engine.core.types import Item, Paid, Settled
-from engine.plan import differences, from_data
+from engine.plan import Plan, differences
 from engine.runtime.journal import read_only, replace_file
 
 PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"

@@ -157,3 +157,21 @@ def _spread(counts: list[int]) -> str:
         return "none"
     counts = sorted(counts)
     return f"{counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}"
+
+
+def as_text(report: SeedReport) -> str:
+    """What `seeds check` prints."""
+    lines = [f"{report.tasks} tasks, {_count(len(report.faults), 'fault')}"]
+    lines += [f"  {fault}" for fault in report.faults]
+    if report.similar:
+        lines.append(f"{_count(len(report.similar), 'pair')} above ROUGE-L {SIMILAR}:")
+        lines += [f"  lines {pair.earlier} and {pair.line}: {pair.score:.3f}" for pair in report.similar]
+    else:
+        lines.append(f"no pair above ROUGE-L {SIMILAR}")
+    width = max((len(name) for name in report.summary), default=0)
+    lines += [f"  {name:<{width}}  {value}" for name, value in report.summary.items()]
+    return "\n".join(lines)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

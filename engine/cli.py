@@ -1,0 +1,131 @@
+"""The command line: one verb a function, each a few lines around a function of the engine.
+
+Parses and prints, decides nothing. What a verb needs is imported when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Make SFT data with very many calls to language models: exactly once, resumable, inside every quota.\n\n"
+    "Start with 'seeddrill quickstart': the whole method on a small model on this machine, no key needed. Then\n"
+    "'seeddrill plan new self_instruct > plan.toml', edit it, 'seeddrill run plan.toml runs/a'.",
+)
+plans = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write and check plans.")
+seeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check files of seed tasks.")
+app.add_typer(plans, name="plan")
+app.add_typer(seeds, name="seeds")
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan: a TOML file.", show_default=False)]
+RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+Changes = Annotated[
+    list[str],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the plan, as goal=1000 or lanes.fast.model=NAME; may be repeated."
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only how it ended.")]
+
+
+@app.command()
+def run(plan: PlanFile, directory: RunDir, changes: Changes = [], quiet: Quiet = False) -> None:  # noqa: B006
+    """Start the run of PLAN in DIR, or go on with it.
+
+    The same command does both: whatever is settled in DIR is never asked again. Stop it with Ctrl-C (calls in flight may
+    finish; a second Ctrl-C cancels them). Exit codes: 0 done, 2 an error to mend, 3 interrupted, 4 no lane left, 6 stalled,
+    7 the disk failed; after all of them the same command goes on.
+    """
+    from engine import live
+    from engine.plan import load
+
+    live.run(load(plan, changes), directory, quiet)
+
+
+@app.command()
+def quickstart(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the run is kept.")] = Path("quickstart"),
+    model: Annotated[str, typer.Option(help="gemma3-270m, smollm2, or the path of a GGUF file.")] = "gemma3-270m",
+    goal: Annotated[int, typer.Option(min=1, help="New instructions to make.")] = 24,
+) -> None:
+    """Run Self-Instruct from end to end on a small language model on this machine: no key, no network service.
+
+    24 new instructions, each classified and given instances, filtered, freed of duplicates, journaled, exported. Takes a few
+    minutes on two cores. Killed, it goes on with the same command.
+    """
+    from engine import quickstart as door
+
+    door.run(directory, model, goal)
+
+
+@app.command()
+def status(directory: RunDir, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Say how far a run is: instructions, records, what was dropped and why, tokens by lane. Works while it runs, too."""
+    from engine import status as door
+
+    typer.echo(door.as_json(directory) if as_json else door.as_text(directory))
+
+
+@app.command()
+def why(
+    directory: RunDir,
+    id: Annotated[str, typer.Argument(metavar="ID", help="An item, as instruct/96.3, or a request, as instruct/96.")],
+) -> None:
+    """Tell one item's whole story: its prompt, rebuilt and checked, the reply, the verdict, its neighbours, lane and cost."""
+    from engine import why as door
+
+    typer.echo(door.story(directory, id))
+
+
+@app.command()
+def export(
+    directory: RunDir,
+    out: Annotated[Path, typer.Option("--out", help="The file to write.", show_default=False)],
+    format: Annotated[str, typer.Option("--format", help="alpaca (a JSON list) or jsonl (with provenance).")] = "alpaca",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write a run's records to a file, whole or not at all. Works while it runs, too."""
+    from engine import export as door
+
+    count = door.export(directory, out, format, door.Existing.REPLACE if force else door.Existing.REFUSE)
+    typer.echo(f"{count} records written to {out}")
+
+
+@plans.command("new")
+def plan_new(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="self_instruct or alpaca.")]) -> None:
+    """Print a commented plan to start from."""
+    from engine import planning
+
+    typer.echo(planning.new(recipe), nl=False)
+
+
+@plans.command("check")
+def plan_check(
+    plan: PlanFile,
+    changes: Changes = [],  # noqa: B006
+    show: Annotated[int, typer.Option(min=0, help="Print this many first prompts of each step, exactly as sent.")] = 0,
+) -> None:
+    """Check a plan without a call: keys, lanes, seeds, templates, filters; with --show, print its first prompts."""
+    from engine import planning
+    from engine.plan import load
+
+    typer.echo(planning.check(load(plan, changes), show))
+
+
+@seeds.command("check")
+def seeds_check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Seed tasks, a JSON object a line.", show_default=False)],
+) -> None:
+    """Check a file of seed tasks: line and reason of each fault, too similar pairs, a summary. Exit code 2 on a fault."""
+    from engine import seedfile
+
+    report = seedfile.check(file)
+    typer.echo(seedfile.as_text(report))
+    raise typer.Exit(2 if report.faults else 0)

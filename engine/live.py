@@ -1,0 +1,208 @@
+"""A run on a terminal: what it shows while it goes on, and how it ends. Without a terminal, one plain line now and then.
+
+Everything is written by a thread of its own that only ever shows the newest pulse: an output that is closed or blocked neither
+ends nor slows a run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from io import TextIOBase
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from engine import app
+from engine.core.tally import LaneTally
+from engine.plan import Plan
+from engine.runtime.scheduler import Pulse, RunState
+
+PLAIN_EVERY = 5.0
+"""Seconds between two lines where there is no terminal."""
+LAST_WORDS = 3.0
+"""Seconds that a blocked output gets to take what is still to be said."""
+
+ADVICE = {
+    RunState.INTERRUPTED: "Everything that was answered is kept; run the same command again to go on.",
+    RunState.NO_LANE: "Everything that was answered is kept; mend the lane, then run the same command again to go on.",
+    RunState.STALLED: "The model repeats itself, or everything it says is dropped ('seeddrill status' tells why). Raise the "
+    "temperature, take a stronger model, set options.topic, or add seeds; then run the same command again.",
+}
+
+
+class Raw(TextIOBase):
+    """A text stream that writes to a file descriptor at once, so that nothing waits in a buffer when the process ends."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def write(self, text: str, /) -> int:
+        view = memoryview(text.encode("utf-8", "replace"))
+        while view:
+            view = view[os.write(self._file, view) :]
+        return len(text)
+
+    def isatty(self) -> bool:
+        try:
+            return os.isatty(self._file)
+        except OSError:
+            return False
+
+    def fileno(self) -> int:
+        return self._file
+
+
+class Teller:
+    """Shows the newest pulse, and at the end some last words, from a thread of its own."""
+
+    def __init__(self, file: int, progress: bool) -> None:
+        self._console = Console(file=Raw(file), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+        self._progress = progress
+        self._pulse: Pulse | None = None
+        self._words: list[str] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="teller", daemon=True)
+        self._thread.start()
+
+    def tell(self, pulse: Pulse) -> None:
+        """Show this pulse next; never blocks."""
+        with self._changed:
+            self._pulse = pulse
+            self._changed.notify()
+
+    def say(self, words: str) -> None:
+        """Print a paragraph after the progress has ended; never blocks."""
+        with self._changed:
+            self._words.append(words)
+
+    def close(self) -> bool:
+        """Print what is left; False if the output did not take it in time, so that the process must not wait for it either."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(LAST_WORDS)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        try:
+            if self._progress and self._console.is_terminal:
+                self._live()
+            elif self._progress:
+                self._plain()
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed)
+            for words in self._words:
+                self._console.print(words, markup=False)
+        except (OSError, ValueError):
+            pass  # nobody listens any more; the run goes on
+
+    def _live(self) -> None:
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            while pulse := self._next():
+                live.update(panel(pulse), refresh=True)
+
+    def _plain(self) -> None:
+        due = 0.0
+        while pulse := self._next():
+            if time.monotonic() >= due:
+                self._console.print(line(pulse), markup=False)
+                due = time.monotonic() + PLAIN_EVERY
+
+    def _next(self) -> Pulse | None:
+        """The next pulse, `None` at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._pulse is not None)
+            pulse, self._pulse = self._pulse, None
+            return None if self._closed else pulse
+
+
+def run(plan: Plan, directory: Path, quiet: bool) -> NoReturn:
+    """Run a plan with progress on the terminal, say how it ended, and leave with the exit code."""
+    teller = Teller(2, progress=not quiet)
+    try:
+        outcome = app.run(plan, directory, on_pulse=teller.tell)
+    except BaseException:
+        teller.close()
+        raise
+    teller.say(ending(outcome))
+    leave(teller, outcome.exit_code)
+
+
+def leave(teller: Teller, code: int) -> NoReturn:
+    """End the process, without waiting for an output that is blocked."""
+    if not teller.close():
+        os._exit(code)
+    sys.exit(code)
+
+
+def ending(outcome: app.Outcome) -> str:
+    """How a run ended and what to do next."""
+    pulse = outcome.pulse
+    counts = f"{pulse.kept} instructions, {pulse.records} records in {outcome.directory}"
+    if pulse.state is RunState.DONE:
+        return f"Done: {counts}.\nExport them: seeddrill export {outcome.directory} --format alpaca --out data.json"
+    named = pulse.state.value.replace("_", " ")
+    return f"{named.capitalize()}: {pulse.reason}.\n{counts}. {ADVICE.get(pulse.state, '')}"
+
+
+def line(pulse: Pulse) -> str:
+    """A pulse in one plain line."""
+    lost = sum(sum(step["dropped"].values()) for step in pulse.tally["steps"].values())
+    parts = [
+        f"{duration(pulse.seconds)} {pulse.state.value}",
+        f"instructions {pulse.kept}/{pulse.goal}",
+        f"records {pulse.records}",
+        f"dropped {lost}",
+        f"in flight {pulse.in_flight}",
+    ]
+    parts += [f"{lane.name} {lane.state}" for lane in pulse.lanes if lane.state != "open"]
+    return ", ".join(parts)
+
+
+def panel(pulse: Pulse) -> Group:
+    """A pulse as the live view shows it: the goal, the steps, the lanes."""
+    head = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=pulse.goal, completed=min(pulse.kept, pulse.goal), width=30)
+    head.add_row(
+        Text(f"{pulse.state.value:<9}", style="bold"),
+        bar,
+        f"{pulse.kept}/{pulse.goal} instructions, {pulse.records} records, {duration(pulse.seconds)}",
+    )
+    steps = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("step", "answers", "kept", "dropped"):
+        steps.add_column(title, justify="left" if title in ("step", "dropped") else "right")
+    for name, step in pulse.tally["steps"].items():
+        steps.add_row(name, str(step["settled"]), str(step["kept"]), reasons(step))
+    lanes = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("lane", "state", "in flight", "calls", "tokens in", "tokens out"):
+        lanes.add_column(title, justify="left" if title in ("lane", "state") else "right")
+    for lane in pulse.lanes:
+        used = pulse.tally["lanes"].get(lane.name) or dict.fromkeys(LaneTally.__dataclass_fields__, 0)
+        tokens = (used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"])
+        lanes.add_row(lane.name, lane.closed or lane.state, str(lane.in_flight), str(used["calls"]), *map(str, tokens))
+    return Group(head, steps, lanes)
+
+
+def reasons(step: dict[str, dict[str, int]], most: int = 4) -> str:
+    """Why a step's items were lost, most frequent first: "duplicate 12, too_short 3"."""
+    counts = {**step["dropped"], **{f"{kind} fault": count for kind, count in step["faults"].items()}}
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1])
+    rest = sum(count for _, count in ordered[most:])
+    shown = [f"{reason} {count}" for reason, count in ordered[:most]]
+    return ", ".join([*shown, f"other {rest}"] if rest else shown)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,98 @@
+"""`seeddrill plan`: a commented plan to start from, and a plan checked without a call. Reads files, sends nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+
+from engine import app, context, recipes
+from engine.core import recipe as acts
+from engine.core.recipe import GROW, Step
+from engine.core.types import Chat, Completion, Decoding, Request, Stamp
+from engine.plan import Plan
+from engine.runtime.account import Lane, declared
+
+HEAD = """\
+# A plan for Seeddrill. Check it with 'seeddrill plan check plan.toml --show 1',
+# start it with 'seeddrill run plan.toml runs/a'; the same command goes on after a stop.
+"""
+
+LANES = """\
+# A lane is a model of a provider. Several lanes share the work.
+[lanes.main]
+provider = "openai"                 # any server that speaks OpenAI's dialect, or "local": the embedded model
+model = "gpt-4o-mini"
+key = "env:OPENAI_API_KEY"          # or "file:PATH"; never the key itself
+# base_url = "http://127.0.0.1:8000/v1"   # another server: vLLM, llama.cpp, a proxy
+# style = "completion"              # for base models; "chat" for models that follow instructions
+# role = [{roles}]   # default: all of them
+# What the account may do; leave out what you do not know.
+# requests_per_minute = 500
+# tokens_per_minute = 200_000
+# concurrent = 64
+"""
+
+
+def new(recipe: str) -> str:
+    """A plan for the recipe: what most people set stands there, the rest as comments with its default."""
+    found = recipes.find(recipe)
+    template = Path(recipes.__file__).parent / "templates" / found.name / "plan.toml"
+    roles = ", ".join(f'"{step.role}"' for step in found.steps)
+    return HEAD + template.read_text(encoding="utf-8").replace("{lanes}", LANES.replace("{roles}", roles))
+
+
+def check(plan: Plan, show: int) -> str:
+    """What the plan says, in words, and with `show` the first prompts of every step that can be asked before any reply.
+
+    Raises `EngineError` for whatever would stop a run at its start, missing keys included.
+    """
+    loaded = context.load(plan)
+    lanes = app.opened(loaded)
+    lines = [
+        f"The plan is good: {loaded.recipe.name}, goal {plan.goal}, seed {plan.seed}, {len(loaded.context.seeds)} seed tasks.",
+        f"Steps: {'; '.join(f'{step.name} ({step.role})' for step in loaded.recipe.steps)}.",
+        f"Filters: {', '.join(chosen.name for chosen in loaded.context.filters)}.",
+    ]
+    lines += [_lane(lane) for lane in lanes]
+    if show:
+        lines += [_prompt(loaded, step, lanes, n) for step in loaded.recipe.steps if step.source is GROW for n in range(show)]
+        later = [step.name for step in loaded.recipe.steps if step.source is not GROW]
+        if later:
+            lines.append(f"Prompts of {' and '.join(later)} need answers first: 'seeddrill why DIR ID' shows them in a run.")
+    return "\n".join(lines)
+
+
+def _lane(lane: Lane) -> str:
+    quota = declared(lane.plan.quota)
+    limits = [
+        f"{name} {value:g}" for name in quota.__dataclass_fields__ if isinstance(value := getattr(quota, name), int | float)
+    ]
+    own = "" if quota == lane.plan.quota else " (no quota declared: this is where it starts)"
+    model = f" {lane.plan.model}" if lane.plan.model else ""
+    roles = ", ".join(sorted(lane.roles))
+    return f"Lane {lane.name}: {lane.plan.provider}{model}, {lane.style}, for {roles}; {', '.join(limits)}{own}."
+
+
+def _prompt(loaded: context.Loaded, step: Step, lanes: list[Lane], index: int) -> str:
+    """One prompt, as text and with the body that is sent around it."""
+    lane = next(lane for lane in lanes if step.role in lane.roles)
+    request = acts.draw(step, Request(step=step.name, index=index), loaded.context, ())
+    (call, *_) = acts.compose(step, request, loaded.context, lane.style).calls
+    sent = lane.provider.encode((call,), lane.plan, Stamp(0.0, ""))  # no key: it stands in a header, and nothing here shows it
+    shown = ", ".join(item["id"] for item in request.shown)
+    match call:
+        case Chat(messages=messages):
+            text = "\n".join(f"[{message.role}]\n{message.content}" for message in messages)
+        case Completion(prompt=prompt):
+            text = prompt
+        case _:
+            text = orjson.dumps(call).decode()
+    decoding = _decoding(call.decoding) if isinstance(call, Chat | Completion) else ""
+    where = lane.plan.base_url or sent.url
+    return f"\n--- {step.name}/{index}, to {lane.name} ({where}); shows {shown}; {decoding}\n{text}\n---"
+
+
+def _decoding(decoding: Decoding) -> str:
+    chosen = {name: value for name in decoding.__dataclass_fields__ if (value := getattr(decoding, name)) not in (None, ())}
+    return ", ".join(f"{name} {value!r}" for name, value in chosen.items())

@@ -1,0 +1,157 @@
+"""`seeddrill why`: one item's whole story, told from the journal alone. Reads only; works on a live run, too."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from engine import context, rundir
+from engine.core import recipe as acts
+from engine.core.dedup import Index
+from engine.core.faults import PlanError
+from engine.core.rng import digest
+from engine.core.types import Chat, Completion, Item, Paid, Request, Settled, Style, Translation, prompt_text, total
+
+_ID = re.compile(r"(\w+)/(\d+)(?:\.(\d+))?")
+NEIGHBOURS = 5
+
+
+def story(directory: Path, id: str) -> str:
+    """What happened to the item, or to all items of the request, with that id. Raises `PlanError` where there is none."""
+    match = _ID.fullmatch(id)
+    if match is None:
+        raise PlanError(f"{id!r} is no id: an item is written as instruct/96.3, a request as instruct/96")
+    loaded = rundir.reopen(directory)
+    step, index, n = match.group(1), int(match.group(2)), match.group(3)
+    if step == "seed":
+        return _seed(loaded, index)
+    if step not in {known.name for known in loaded.recipe.steps}:
+        known = ", ".join(known.name for known in loaded.recipe.steps)
+        raise PlanError(f"the recipe {loaded.recipe.name} has no step {step!r}; it has {known}")
+    tale = _Tale(loaded)
+    for line in rundir.settled(directory):
+        if isinstance(line, Paid):
+            if (line.step, line.index) == (step, index):
+                tale.paid.append(line)
+        elif (line.step, line.index) == (step, index):
+            return tale.tell(line, None if n is None else int(n))
+        else:
+            tale.pass_by(line)
+    raise PlanError(f"{id} is not settled in {directory}: 'seeddrill status {directory}' tells how far the run is")
+
+
+def _seed(loaded: context.Loaded, index: int) -> str:
+    if index >= len(loaded.context.seeds):
+        raise PlanError(f"there are {len(loaded.context.seeds)} seeds, seed/0 to seed/{len(loaded.context.seeds) - 1}")
+    return f"seed/{index} is a seed task, written by a person:\n  {loaded.context.seeds[index]['instruction']}"
+
+
+class _Tale:
+    """What has to be remembered of the lines before the one that is told."""
+
+    def __init__(self, loaded: context.Loaded) -> None:
+        self._loaded = loaded
+        self.paid: list[Paid] = []
+        self._items: dict[str, Item] = {f"seed/{n}": _shown(n, seed, loaded) for n, seed in enumerate(loaded.context.seeds)}
+        self._index = Index(loaded.context.tokens)
+        self._unique = loaded.recipe.growing.unique or ""
+        for id, item in self._items.items():
+            self._index.add(id, item[self._unique])
+
+    def pass_by(self, line: Settled) -> None:
+        parent = self._items[line.of] if line.of is not None else {}
+        for n, item in line.kept:
+            id = f"{line.step}/{line.index}.{n}"
+            self._items[id] = {**parent, **item, "id": id}
+            if self._loaded.recipe.step(line.step).unique:
+                self._index.add(id, item[self._unique])
+
+    def tell(self, line: Settled, n: int | None) -> str:
+        sent = datetime.fromtimestamp(line.t, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        parts = [f"{line.step}/{line.index}, asked of the lane {line.lane!r} at {sent}"]
+        if line.of is not None:
+            parts.append(f"About {line.of}: {self._items[line.of].get('instruction', '')}")
+        parts += [self._prompt(line), *self._answers(line), self._verdicts(line, n)]
+        return "\n\n".join(part for part in parts if part)
+
+    def _prompt(self, line: Settled) -> str:
+        """The prompt, built again from the templates and what the line says was shown, and compared with the line's hash."""
+        step = self._loaded.recipe.step(line.step)
+        request = Request(
+            step=line.step,
+            index=line.index,
+            try_=line.try_,
+            of=line.of,
+            item=self._items[line.of] if line.of is not None else {},
+            shown=tuple(self._items[id] for id in line.shown),
+        )
+        style: Style = line.style
+        calls = acts.compose(step, request, self._loaded.context, style).calls
+        same = digest(prompt_text(calls)) == line.q
+        verdict = f"its hash {line.q} is the one in the journal" if same else f"NOT the one that was sent (hash {line.q})"
+        texts: list[str] = []
+        for call in calls:
+            match call:
+                case Chat(messages=messages):
+                    texts += [f"[{message.role}]\n{message.content}" for message in messages]
+                case Completion(prompt=prompt):
+                    texts.append(prompt)
+                case Translation(text=text):
+                    texts.append(text)
+        return f"Prompt, built again; {verdict}:\n{_indented(chr(10).join(texts))}"
+
+    def _answers(self, line: Settled) -> list[str]:
+        parts = [f"An earlier attempt cost {_tokens(paid)} and settled nothing: {paid.why}." for paid in self.paid]
+        if line.fault is not None:
+            return [*parts, f"No answer: {line.fault}."]
+        for reply in line.replies:
+            cost = f"{reply.usage.prompt} tokens in ({reply.usage.tokens_cached} cached), {reply.usage.answer} out"
+            parts.append(
+                f"Reply of {reply.model} in {reply.seconds:.1f} s, ended by {reply.stop.value}, {cost}:\n{_indented(reply.text)}"
+            )
+        return parts
+
+    def _verdicts(self, line: Settled, n: int | None) -> str:
+        told: list[tuple[int, str]] = [(m, self._kept(line, m, item)) for m, item in line.kept]
+        told += [(m, f"{line.step}/{line.index}.{m} dropped, {reason}: {_brief(item)}") for m, item, reason in line.dropped]
+        chosen = [text for m, text in sorted(told) if n is None or m == n]
+        if not chosen:
+            places = ", ".join(str(m) for m, _ in sorted(told)) or "none"
+            raise PlanError(f"{line.step}/{line.index} has no item {n}; its items are {places}")
+        return "Verdict:\n" + "\n".join(f"  {text}" for text in chosen)
+
+    def _kept(self, line: Settled, n: int, item: Item) -> str:
+        id = f"{line.step}/{line.index}.{n}"
+        text = f"{id} kept: {_brief(item)}"
+        if not self._loaded.recipe.step(line.step).unique:
+            return text
+        near = self._index.neighbours(item[self._unique], NEIGHBOURS)
+        self._index.add(id, item[self._unique])  # the next one of this reply was compared with it, too
+        if not near:
+            return text
+        limit = self._loaded.context.rouge_max
+        rows = [f"    {match.score:.4f}  {match.id}  {self._text(match.id, line)}" for match in near]
+        return "\n".join([text, f"    nearest earlier ones by ROUGE-L ({limit} is the limit):", *rows])
+
+    def _text(self, id: str, line: Settled) -> str:
+        here = {f"{line.step}/{line.index}.{n}": item for n, item in line.kept}
+        return str((self._items.get(id) or here.get(id) or {}).get(self._unique, ""))
+
+
+def _shown(n: int, seed: Item, loaded: context.Loaded) -> Item:
+    first = seed["instances"][0]
+    return {"id": f"seed/{n}", "instruction": seed["instruction"], "input": first["input"], "output": first["output"]}
+
+
+def _tokens(paid: Paid) -> str:
+    usage = total([paid.usage])
+    return f"{usage.tokens} tokens{' at the most' if usage.estimated else ''}"
+
+
+def _brief(item: Item) -> str:
+    return " | ".join(f"{key}: {value}" for key, value in item.items() if key != "id") or "(nothing to read)"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
