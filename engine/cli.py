@@ -46,7 +46,7 @@ def run(plan: PlanFile, directory: RunDir, changes: Changes = [], quiet: Quiet =
     from engine import live
     from engine.plan import load
 
-    live.run(load(plan, changes), directory, quiet)
+    live.run(load(plan, changes), directory, live.Progress.HIDDEN if quiet else live.Progress.SHOWN)
 
 
 @app.command()

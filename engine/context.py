@@ -153,7 +153,7 @@ def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str
 
 
 def _identity(plan: plans.Plan, recipe: Recipe, options: Any, sources: Sources) -> dict[str, Any]:
-    chosen = msgspec.to_builtins(options)
+    chosen = msgspec.json.decode(msgspec.json.encode(options))  # lists and no tuples, as it comes back from plan.json
     chosen.pop("templates")  # a folder may move: what counts is what was in it
     return {
         "recipe": recipe.name,

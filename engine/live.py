@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from enum import Enum
 from io import TextIOBase
 from pathlib import Path
 from typing import NoReturn
@@ -60,11 +61,16 @@ class Raw(TextIOBase):
         return self._file
 
 
-class Teller:
-    """Shows the newest pulse, and at the end some last words, from a thread of its own."""
+class Progress(Enum):
+    SHOWN = "shown"
+    HIDDEN = "hidden"
 
-    def __init__(self, file: int, progress: bool) -> None:
-        self._console = Console(file=Raw(file), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+
+class Teller:
+    """Shows the newest pulse on stderr and at the end some last words on stdout, from a thread of its own."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._console = Console(file=Raw(2), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         self._progress = progress
         self._pulse: Pulse | None = None
         self._words: list[str] = []
@@ -94,16 +100,16 @@ class Teller:
 
     def _work(self) -> None:
         try:
-            if self._progress and self._console.is_terminal:
-                self._live()
-            elif self._progress:
-                self._plain()
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed)
-            for words in self._words:
-                self._console.print(words, markup=False)
+            if self._progress is Progress.SHOWN:
+                self._live() if self._console.is_terminal else self._plain()
         except (OSError, ValueError):
-            pass  # nobody listens any more; the run goes on
+            pass  # nobody looks any more; the run goes on
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed)
+        try:
+            Raw(1).write("".join(f"{words}\n" for words in self._words))
+        except (OSError, ValueError):
+            pass  # nor listens
 
     def _live(self) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
@@ -125,9 +131,9 @@ class Teller:
             return None if self._closed else pulse
 
 
-def run(plan: Plan, directory: Path, quiet: bool) -> NoReturn:
+def run(plan: Plan, directory: Path, progress: Progress) -> NoReturn:
     """Run a plan with progress on the terminal, say how it ended, and leave with the exit code."""
-    teller = Teller(2, progress=not quiet)
+    teller = Teller(progress)
     try:
         outcome = app.run(plan, directory, on_pulse=teller.tell)
     except BaseException:

@@ -26,7 +26,7 @@ def plan(model: str, goal: int) -> Plan:
 
 def run(directory: Path, model: str, goal: int) -> None:
     """Run it, or go on with it, and leave with its exit code."""
-    teller = live.Teller(2, progress=True)
+    teller = live.Teller(live.Progress.SHOWN)
     began = time.monotonic()
     try:
         outcome = app.run(plan(model, goal), directory, on_pulse=teller.tell)
@@ -58,7 +58,8 @@ def report(directory: Path, model: str, seconds: float) -> Iterator[str]:
         f"  {figures['instructions']} instructions, {figures['records']} records; {tokens_in} tokens in, {tokens_out} out; "
         f"{live.duration(seconds)} min"
     )
-    for record in islice(rundir.records(directory), SAMPLES):
+    by_instruction = {record.fields["instruction"]: record for record in rundir.records(directory)}
+    for record in islice(by_instruction.values(), SAMPLES):
         yield ""
         yield from _record(record)
     yield ""

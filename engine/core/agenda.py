@@ -23,6 +23,9 @@ FIRST_DRY, LATER_DRY, RECENT = 30, 200, 500
 MALFORMED = "malformed"
 """How the reason of a paid attempt begins whose answer could not be read."""
 
+GUESS = 4.0
+"""Items that a growth reply is taken to keep before any has come."""
+
 AVOID = 5.0
 """Seconds for which a retry waits for another lane than the one that failed it."""
 
@@ -103,6 +106,7 @@ class Agenda:
         self._tries: dict[tuple[str, int], int] = {}
         self._order = 0
         self._pool: list[Item] = []
+        self._proposed: set[int] = set()
         self._dry = 0
         self._recent: deque[bool] = deque()
         self._fruitful = 0
@@ -205,6 +209,7 @@ class Agenda:
         for n, item in settled.kept:
             self._keep(track, {**parent, **item, "id": f"{settled.step}/{settled.index}.{n}"})
         if track.step is self._grown:
+            self._proposed.discard(settled.index)
             self._watch(bool(settled.kept))
         if track.step is self.recipe.last:
             self.records += len(settled.kept)
@@ -254,11 +259,23 @@ class Agenda:
             if track.step.role not in lane.roles:
                 continue
             if track.step.source is GROW:
-                if self.growing and sum(len(t.items) for t in self._deepest_first) <= self._backlog:
+                if self._wanting():
+                    while track.cursor in track.settled:
+                        track.cursor += 1
+                    self._proposed.add(track.cursor)
                     return self._take(track)
             elif self._open(track):
                 return self._take(track)
         return None
+
+    def _wanting(self) -> bool:
+        """Whether growth should ask now: not past the goal with what is under way, by the yield so far, and not while items pile
+        up. Without the first rule a run of many calls at once would pay for far more than its goal."""
+        if not self.growing or sum(len(track.items) for track in self._tracks.values()) > self._backlog:
+            return False
+        replies = self.tally.steps[self._grown.name].settled
+        expected = (self.kept + GUESS) / (replies + 1)
+        return self.kept + len(self._proposed) * expected < self.goal
 
     def _open(self, track: Track) -> bool:
         """Whether a step that asks about items has one that nobody asked about yet."""
@@ -270,8 +287,7 @@ class Agenda:
         return track.cursor < limit
 
     def _take(self, track: Track) -> Request:
-        while track.cursor in track.settled:
-            track.cursor += 1
+        """The request at the cursor, which moves on."""
         index = track.cursor
         track.cursor += 1
         item = track.items.get(index, {})

@@ -167,4 +167,4 @@ class Breaker:
     def failed(self, now: float) -> None:
         self._failures += 1
         if not self.closed:
-            self._until = now + min(self.longest, 2.0 ** (self._failures - self.limit))
+            self._until = now + min(self.longest, 2.0 ** min(self._failures - self.limit, 16))

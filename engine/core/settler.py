@@ -5,6 +5,7 @@ Pure, synchronous; the scheduler's settling task is its one owner, and through i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,8 +21,8 @@ NOTHING = Verdict((), ())
 
 
 class Settler:
-    """`weigh(lane, call)` bounds what a call cost of which nothing was heard; `sick(lane)` says that time is not held against
-    a request, because the lane's provider is down; `patience` is the time that may be held against one, in seconds."""
+    """`weigh(lane, call)` bounds what a call cost of which nothing was heard. `patience` is how many seconds of failing may be
+    held against a request; while `sick(lane)` says that the lane's provider is down, none are, unless the request is suspect."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Settler:
         self._patience = patience
         self._weigh = weigh
         self._sick = sick
+        self._answered: Counter[str] = Counter()
 
     def composed(self, request: Request, style: Style) -> Request:
         """The request with its prompt in the lane's style, made from the newest pool; a retry in the same style keeps its own."""
@@ -50,6 +52,7 @@ class Settler:
         """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
         if heard.fault is not None:
             return self._on_fault(heard, heard.fault, now)
+        self._answered[heard.lane] += 1
         step = self.agenda.recipe.step(heard.request.step)
         try:
             drafts = recipe.read(step, heard.request, self.context, heard.replies)
@@ -70,9 +73,7 @@ class Settler:
         )
         match decision:
             case retry.Wait(seconds):
-                held = 0.0 if self._sick(heard.lane) else heard.seconds + seconds
-                later = replace(request, avoid=heard.lane, attempts=request.attempts + 1, waited=request.waited + held)
-                self.agenda.give_back(later, now + seconds)
+                self.agenda.give_back(self._later(heard, seconds), now + seconds)
             case retry.Elsewhere():
                 self.agenda.give_back(replace(request, avoid=heard.lane), now)
             case retry.Smaller(scale):
@@ -83,6 +84,22 @@ class Settler:
                 paid = [self._pay(heard, fault.kind)] if fault.billed else []
                 return [*paid, self._settle(heard, NOTHING)]
         return [self._pay(heard, fault.kind)] if fault.billed else []
+
+    def _later(self, heard: Heard, seconds: float) -> Request:
+        """The request as it waits for its next attempt, `seconds` from now."""
+        request = heard.request
+        answered = self._answered[heard.lane]
+        before = request.failed_at
+        suspect = request.suspect or (before is not None and before[0] == heard.lane and before[1] < answered)
+        held = 0.0 if self._sick(heard.lane) and not suspect else heard.seconds + seconds
+        return replace(
+            request,
+            avoid=heard.lane,
+            attempts=request.attempts + 1,
+            waited=request.waited + held,
+            failed_at=(heard.lane, answered),
+            suspect=suspect,
+        )
 
     def _again(self, heard: Heard, reason: str, now: float) -> list[bytes]:
         """An answer that cannot be read: it was paid for, and the next one is drawn with other randomness."""

@@ -237,6 +237,10 @@ class Request:
     """Seconds spent on failed attempts so far, waits included, while a lane was open."""
     attempts: int = 0
     """Failed attempts so far."""
+    failed_at: tuple[str, int] | None = None
+    """Lane of the last failed attempt, and how many answers it had given by then."""
+    suspect: bool = False
+    """A lane that failed it answered others meanwhile: the fault may lie in the request itself."""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -2,8 +2,8 @@
 
 Run as a script, by `engine.runtime.local` only; imports nothing of ours, so that it starts on any path.
 
-Arguments: GGUF file, slots, tokens of context a slot, threads, port (0 for a free one). The address goes to stdout as one
-line when the model is loaded; llama.cpp's chatter goes to stderr. End of file on stdin ends the process.
+Arguments: GGUF file, the name it goes by, slots, tokens of context a slot, threads, port (0 for a free one). The address goes
+to stdout as one line when the model is loaded; llama.cpp's chatter goes to stderr. End of file on stdin ends the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def die_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def main(model: str, slots: str, context: str, threads: str, port: str) -> None:
+def main(model: str, name: str, slots: str, context: str, threads: str, port: str) -> None:
     die_with_parent()
     address = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -38,6 +38,7 @@ def main(model: str, slots: str, context: str, threads: str, port: str) -> None:
 
     params = xllamacpp.CommonParams()
     params.model.path = model
+    params.model_alias = {name}
     params.n_parallel = int(slots)
     params.n_ctx = int(slots) * int(context)
     params.cpuparams.n_threads = int(threads)

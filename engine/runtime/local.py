@@ -145,7 +145,7 @@ async def serve(model: str, *, slots: int | None, port: int, log: Path) -> Async
     with open(log, "ab") as chatter:
         process = await anyio.open_process(
             # -P: the script's folder, with our module names in it, stays off the child's path
-            [sys.executable, "-P", str(script), str(file.resolve()), *map(str, numbers)],
+            [sys.executable, "-P", str(script), str(file.resolve()), file.stem, *map(str, numbers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=chatter,

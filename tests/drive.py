@@ -1,0 +1,75 @@
+"""Runs the real scheduler over a fake wire and a fake disk in virtual time: the engine without the world."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import structlog
+
+from engine import app, context
+from engine.core.quota import Ledger
+from engine.plan import from_data
+from engine.runtime.account import Account, declared, spacing
+from engine.runtime.journal import Journal
+from engine.runtime.scheduler import Patience, Pulse, Scheduler, Worker, World
+from tests import brain, virtual
+from tests.fakes import Answer, FakeDisk, FakeWire, lines
+
+LANE = {"provider": "local", "base_url": "http://127.0.0.1:9/v1", "concurrent": 8}
+
+
+@dataclass
+class Drive:
+    """One run: what it is made of, and how it is started. Use it again with the same disk to resume."""
+
+    goal: int = 6
+    disk: FakeDisk = field(default_factory=FakeDisk)
+    answer: Answer = brain.answer
+    lanes: dict[str, dict[str, Any]] = field(default_factory=lambda: {"main": LANE})
+    options: dict[str, Any] = field(default_factory=dict)
+    patience: Patience = field(default_factory=Patience)
+    worker: Worker = virtual.inline
+    delay: Callable[[Random], float] = lambda rng: rng.uniform(0.5, 3.0)
+    meanwhile: Callable[[Scheduler], Any] | None = None
+    """Called with the scheduler before it runs, to look at it or to disturb it."""
+
+    def start(self) -> Pulse:
+        plan = from_data({"recipe": "self_instruct", "goal": self.goal, "lanes": self.lanes, "options": self.options})
+        loaded = context.load(plan)
+        journal = Journal(self.disk, {"plan": loaded.fingerprint})
+        agenda = app.replayed(loaded, journal, "disk")
+        accounts = []
+        for lane in app.lanes(loaded):
+            quota = declared(lane.plan.quota)
+            accounts.append(Account(lane.name, [lane], Ledger(quota), spacing(quota)))
+        self.wire = FakeWire(self.answer, self.delay)
+        world = World(
+            wire=self.wire,
+            append=journal.append,
+            utc=lambda: 0.0,
+            log=structlog.wrap_logger(structlog.ReturnLogger()),
+            worker=self.worker,
+            signals=False,
+        )
+
+        async def main() -> Pulse:
+            self.scheduler = Scheduler(agenda, loaded.context, accounts, world, self.patience)
+            if self.meanwhile is not None:
+                self.meanwhile(self.scheduler)
+            return await self.scheduler.run()
+
+        return virtual.run(main)
+
+    def settled(self) -> list[dict[str, Any]]:
+        """The settled lines on the disk."""
+        return [line for line in lines(self.disk) if "s" in line and "paid" not in line]
+
+    def paid(self) -> list[dict[str, Any]]:
+        return [line for line in lines(self.disk) if "paid" in line]
+
+    def keys(self) -> Counter[tuple[str, int]]:
+        return Counter((line["s"], line["i"]) for line in self.settled())

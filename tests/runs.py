@@ -1,0 +1,90 @@
+"""A small run directory of known content, made by the real settler from canned replies: for the doors that read one.
+
+Three instructions are kept and three dropped; one growth request is refused, and one classification cannot be read, so that it
+is paid and drawn anew. The records are two of the first instruction, one of the second and none of the third.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from engine import app, context, rundir
+from engine.core.faults import Fault, FaultKind
+from engine.core.settler import Settler
+from engine.core.types import Call, Heard, LaneView, Reply, Stop, Usage
+from engine.plan import from_data
+from engine.runtime.journal import FOLDER, Folder, Journal
+
+LANE = {"provider": "openai", "model": "m-1", "key": "env:SEEDDRILL_TEST_KEY", "base_url": "http://127.0.0.1:9/v1"}
+KEY = "sk-only-for-tests"
+SENT = 1_767_225_600.0
+"""When everything was sent: 2026-01-01, midnight UTC."""
+
+ANSWERS: dict[tuple[str, int, int], str | Fault] = {
+    ("instruct", 0, 0): """\
+1. Name three rivers that flow through Vienna.
+2. Too short.
+3. Decide whether the review below is friendly.
+4. Name three rivers that flow through old Vienna.""",
+    ("instruct", 1, 0): Fault(FaultKind.REFUSED, "HTTP 400 content_filter"),
+    ("instruct", 2, 0): "1. Draw a map of the harbour.\n2. Explain why bread dough has to rest.",
+    ("classify", 0, 0): "No",
+    ("classify", 1, 0): "Yes",
+    ("classify", 2, 0): "That depends.",
+    ("classify", 2, 1): "No, it is open.",
+    ("instance", 0, 0): """\
+Example 1
+Output: Danube, Wien and Liesing.
+Example 2
+Country: Austria
+Output: Danube, Wien and Alserbach.""",
+    ("instance", 1, 0): "Class label: friendly\nReview: What a day!\nClass label: rude\nReview: Never again:",
+    ("instance", 2, 0): "Example 1\nOutput: I'm sorry, but I cannot help with that.",
+}
+"""What comes back, by step, index and try."""
+
+
+def plan_data(**changes: Any) -> dict[str, Any]:
+    """The plan of the run as plain data."""
+    return {"recipe": "self_instruct", "goal": 3, "lanes": {"main": dict(LANE)}, **changes}
+
+
+def journal_of(loaded: context.Loaded, folder: Path) -> tuple[Journal, Folder]:
+    store = Folder(folder / FOLDER)
+    return Journal(store, {"plan": loaded.fingerprint}, str(folder / FOLDER)), store
+
+
+def make(folder: Path, **changes: Any) -> Path:
+    """A finished run in `folder`: everything in `ANSWERS`, settled and journaled."""
+    loaded = context.load(from_data(plan_data(**changes)))
+    folder.mkdir(parents=True)
+    rundir.prepare(loaded, folder)
+    journal, store = journal_of(loaded, folder)
+    agenda = app.replayed(loaded, journal, folder)
+    settler = Settler(agenda, loaded.context, 900.0, weigh=_weigh, sick=lambda lane: False)
+    lane = LaneView("main", frozenset(step.role for step in loaded.recipe.steps), alone=True)
+    while (request := agenda.next(lane, SENT)) is not None:
+        request = settler.composed(request, "chat")
+        answer = ANSWERS[request.step, request.index, request.try_]
+        replies = (_reply(answer),) if isinstance(answer, str) else ()
+        fault = answer if isinstance(answer, Fault) else None
+        for line in settler.decide(Heard(request, "main", SENT, replies, fault), SENT):
+            journal.append(line)
+    assert agenda.quiet()
+    store.close()
+    return folder
+
+
+def _reply(text: str) -> Reply:
+    usage = Usage(tokens_in=80, tokens_cached=20, tokens_out=10)
+    return Reply(text=text, stop=Stop.END, usage=usage, model="m-1-2026", seconds=1.5, first_byte=0.5)
+
+
+def _weigh(lane: str, call: Call) -> Usage:
+    return Usage(tokens_in=100, tokens_out=1000, estimated=True)
+
+
+def segment(folder: Path) -> Path:
+    """The file that the journal of a small run is."""
+    return folder / FOLDER / "00000.jsonl"

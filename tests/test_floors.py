@@ -1,0 +1,175 @@
+"""The house as data: which file stands on which floor, what the pure rooms may not name, how large anything may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FLOORS = {
+    "F0 nouns": "engine/__init__ engine/core/__init__ engine/core/faults engine/core/types engine/core/rng",
+    "F1 rules": """
+        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
+        engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/agenda engine/core/settler
+    """,
+    "F2 methods and dialects": """
+        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
+        providers/__init__ providers/openai providers/local
+        engine/plan
+    """,
+    "F3 effects": """
+        engine/runtime/__init__ engine/runtime/wire engine/runtime/local engine/runtime/llama engine/runtime/account
+        engine/runtime/journal engine/runtime/log engine/runtime/mailbox
+    """,
+    "F4 the loop": "engine/runtime/scheduler",
+    "F5 composition": "engine/seedfile engine/context engine/rundir engine/app",
+    "F6 doors": """
+        engine/live engine/status engine/why engine/export engine/planning engine/quickstart engine/cli engine/__main__
+    """,
+}
+"""A file imports only from a lower floor, or from an earlier place on its own."""
+
+PLACES = {f"{name}.py": n for n, name in enumerate(" ".join(FLOORS.values()).split())}
+PURE = ("engine/core/", "engine/recipes/", "providers/")
+EFFECTS = {"asyncio", "anyio", "aiohttp", "aiolimiter", "time", "os", "pathlib", "structlog"}
+LINES_A_FILE, LINES_A_CLASS, LINES_A_FUNCTION, PARAMETERS = 400, 200, 50, 6
+
+
+def files() -> list[str]:
+    """Every Python file of the product, from the top of the project."""
+    found = [path for room in ("engine", "providers") for path in (ROOT / room).rglob("*.py")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+@cache
+def tree(file: str) -> ast.Module:
+    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
+
+
+def imported(file: str) -> Iterator[str]:
+    """The dotted names that a file imports when it runs, those inside its functions included."""
+    waiting: list[ast.AST] = [tree(file)]
+    while waiting:
+        match waiting.pop():
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=orelse):
+                waiting += orelse
+            case ast.Import(names=names):
+                yield from (name.name for name in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                assert level == 0, f"{file} has a relative import"
+                yield from (f"{module}.{name.name}" for name in names)
+            case node:
+                waiting += ast.iter_child_nodes(node)
+
+
+def home(name: str) -> str | None:
+    """The file of ours that a dotted name lies in, `None` for what others wrote."""
+    parts = name.split(".")
+    while parts:
+        for file in ("/".join(parts) + ".py", "/".join(parts) + "/__init__.py"):
+            if (ROOT / file).is_file():
+                return file
+        parts.pop()
+    return None
+
+
+def test_every_file_has_its_place() -> None:
+    """Every file under engine/ and providers/ stands in the table, and the table names no other."""
+    assert files() == sorted(PLACES)
+
+
+def test_imports_only_go_down() -> None:
+    """A file imports only from lower floors or from an earlier place on its own floor."""
+    upwards = {
+        f"{file} imports {name}"
+        for file in files()
+        for name in imported(file)
+        if (below := home(name)) is not None and PLACES[below] >= PLACES[file]
+    }
+    assert not upwards
+
+
+@pytest.mark.parametrize("file", [file for file in files() if file.startswith(PURE)])
+def test_pure_rooms_name_no_effects(file: str) -> None:
+    """Core, recipes and dialects know no loop, clock, disk, network, logger or global randomness."""
+    roots = {name.split(".")[0] for name in imported(file)}
+    assert not roots & EFFECTS
+    assert {name for name in imported(file) if name.startswith("random")} <= {"random.Random"}
+    assert not [node for node in ast.walk(tree(file)) if isinstance(node, ast.Name) and node.id == "open"]
+
+
+def test_judge_is_not_the_engine() -> None:
+    """The engine scores by itself; `rouge_score` is what the tests hold it against."""
+    assert not [file for file in files() for name in imported(file) if name.startswith("rouge_score")]
+
+
+def test_pure_room_opens_no_socket_library() -> None:
+    """Importing the agenda, and with it most of core, loads neither an event loop nor an HTTP client."""
+    code = "import sys, engine.core.agenda; print(*sys.modules, sep='\\n')"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "engine.core.agenda" in loaded
+    assert not {"aiohttp", "anyio", "asyncio", "engine.app"} & set(loaded)
+
+
+class Size(NamedTuple):
+    """How large a named thing is."""
+
+    size: int
+    name: str
+
+
+def sizes(kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[tuple[str, ast.AST]]:
+    """Every definition of a kind, with a name that finds it."""
+    for file in files():
+        for node in ast.walk(tree(file)):
+            if isinstance(node, kind):
+                yield f"{file}:{node.lineno} {node.name}", node  # type: ignore[attr-defined]
+
+
+def lines_of(node: ast.AST) -> int:
+    return node.end_lineno - node.lineno + 1  # type: ignore[attr-defined, no-any-return]
+
+
+def parameters(node: ast.AST) -> int:
+    """Parameters of a function, `self` and `cls` apart."""
+    assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    given = node.args
+    named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+    return sum(parameter.arg not in ("self", "cls") for parameter in named)
+
+
+def measured(what: str) -> list[Size]:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    match what:
+        case "lines a file":
+            return [Size(len((ROOT / file).read_text(encoding="utf-8").splitlines()), file) for file in files()]
+        case "lines a class":
+            return [Size(lines_of(node), name) for name, node in sizes(ast.ClassDef)]
+        case "lines a function":
+            return [Size(lines_of(node), name) for name, node in sizes(functions)]
+        case _:
+            return [Size(parameters(node), name) for name, node in sizes(functions)]
+
+
+@pytest.mark.parametrize(
+    ("what", "limit"),
+    [
+        ("lines a file", LINES_A_FILE),
+        ("lines a class", LINES_A_CLASS),
+        ("lines a function", LINES_A_FUNCTION),
+        ("parameters a function", PARAMETERS),
+    ],
+)
+def test_nothing_outgrows_its_limit(what: str, limit: int) -> None:
+    """Files, classes, functions and parameter lists stay small; the ten largest are printed."""
+    ten = sorted(measured(what), reverse=True)[:10]
+    print(f"\n{what}, at most {limit}:", *(f"{size:5}  {name}" for size, name in ten), sep="\n")
+    assert ten[0].size <= limit
