@@ -136,16 +136,15 @@ def run(plan: Plan, directory: Path, progress: Progress) -> NoReturn:
     teller = Teller(progress)
     try:
         outcome = app.run(plan, directory, on_pulse=teller.tell)
-    except BaseException:
-        teller.close()
-        raise
-    teller.say(ending(outcome))
-    leave(teller, outcome.exit_code)
+        teller.say(ending(outcome))
+    finally:
+        told = teller.close()
+    leave(outcome.exit_code, told)
 
 
-def leave(teller: Teller, code: int) -> NoReturn:
-    """End the process, without waiting for an output that is blocked."""
-    if not teller.close():
+def leave(code: int, told: bool) -> NoReturn:
+    """End the process, without waiting for an output that takes nothing (`told` is false)."""
+    if not told:
         os._exit(code)
     sys.exit(code)
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 from engine import app, live, rundir
 from engine.core.types import LanePlan
@@ -24,7 +25,7 @@ def plan(model: str, goal: int) -> Plan:
     return Plan(recipe="self_instruct", goal=goal, lanes={"local": LanePlan(provider="local", model=name)})
 
 
-def run(directory: Path, model: str, goal: int) -> None:
+def run(directory: Path, model: str, goal: int) -> NoReturn:
     """Run it, or go on with it, and leave with its exit code."""
     teller = live.Teller(live.Progress.SHOWN)
     began = time.monotonic()
@@ -32,12 +33,12 @@ def run(directory: Path, model: str, goal: int) -> None:
         outcome = app.run(plan(model, goal), directory, on_pulse=teller.tell)
         if outcome.pulse.state is RunState.DONE:
             export(directory, directory / "data.json", "alpaca", Existing.REPLACE)
-    except BaseException:
-        teller.close()
-        raise
-    done = outcome.pulse.state is RunState.DONE
-    teller.say("\n".join(report(directory, model, time.monotonic() - began)) if done else live.ending(outcome))
-    live.leave(teller, outcome.exit_code)
+            teller.say("\n".join(report(directory, model, time.monotonic() - began)))
+        else:
+            teller.say(live.ending(outcome))
+    finally:
+        told = teller.close()
+    live.leave(outcome.exit_code, told)
 
 
 def report(directory: Path, model: str, seconds: float) -> Iterator[str]:

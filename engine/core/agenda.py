@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -66,22 +66,32 @@ class Track:
     """Everything below was asked, or settled in an earlier life."""
 
 
-class Pool(Sequence[Item]):
-    """The items that a growing step has kept, oldest first, as they stood when the view was taken: a list and a length."""
+class Retries:
+    """Requests that wait for their next attempt, by role, the one that is due first on top."""
 
-    def __init__(self, items: list[Item]) -> None:
-        self._items = items
-        self._length = len(items)
+    def __init__(self) -> None:
+        self._heaps: defaultdict[str, list[tuple[float, int, Request]]] = defaultdict(list)
+        self._order = 0
 
-    def __len__(self) -> int:
-        return self._length
+    def __bool__(self) -> bool:
+        return any(self._heaps.values())
 
-    def __getitem__(self, i):  # type: ignore[no-untyped-def]
-        if isinstance(i, slice):
-            return [self._items[n] for n in range(*i.indices(self._length))]
-        if not -self._length <= i < self._length:
-            raise IndexError(i)
-        return self._items[i % self._length]
+    def push(self, role: str, due: float, request: Request) -> None:
+        self._order += 1
+        heapq.heappush(self._heaps[role], (due, self._order, request))
+
+    def pop(self, lane: LaneView, now: float) -> Request | None:
+        """The first one that is due for this lane. One that should go elsewhere is in nobody's way for long: see `AVOID`."""
+        for role in lane.roles:
+            heap = self._heaps.get(role)
+            if heap and _due(heap[0][0], heap[0][2], lane) <= now:
+                return heapq.heappop(heap)[2]
+        return None
+
+    def due(self, lane: LaneView) -> float:
+        """When the next one that this lane may take is due; `inf` without one."""
+        heads = (heap[0] for role, heap in self._heaps.items() if role in lane.roles and heap)
+        return min((_due(due, request, lane) for due, _, request in heads), default=math.inf)
 
 
 class Agenda:
@@ -101,10 +111,8 @@ class Agenda:
         self._tracks = {step.name: Track(step, depth) for depth, step in enumerate(recipe.steps)}
         self._deepest_first = sorted(self._tracks.values(), key=lambda track: -track.depth)
         self._asked: dict[tuple[str, int], Request] = {}
-        self._retries: dict[str, list[tuple[float, int, Request]]] = {step.role: [] for step in recipe.steps}
-        self._waiting: set[tuple[str, int]] = set()
+        self._retries = Retries()
         self._tries: dict[tuple[str, int], int] = {}
-        self._order = 0
         self._pool: list[Item] = []
         self._proposed: set[int] = set()
         self._dry = 0
@@ -122,7 +130,7 @@ class Agenda:
 
         The request is in flight from here on, until `give_back` or `apply`. Its calls are still to be composed.
         """
-        request = self._late(lane, now) or self._fresh(lane)
+        request = self._retries.pop(lane, now) or self._fresh(lane)
         if request is not None:
             self._asked[request.key] = request
         return request
@@ -130,18 +138,15 @@ class Agenda:
     def give_back(self, request: Request, due: float) -> None:
         """The request was not answered; any lane of its role may take it from `due` on."""
         del self._asked[request.key]
-        self._waiting.add(request.key)
-        self._order += 1
-        heapq.heappush(self._retries[self._tracks[request.step].step.role], (due, self._order, request))
+        self._retries.push(self._tracks[request.step].step.role, due, request)
 
     def due(self, lane: LaneView) -> float:
         """When the next retry that this lane may take is due; `inf` without one."""
-        heads = (heap[0] for role, heap in self._retries.items() if role in lane.roles and heap)
-        return min((_due(due, request, lane) for due, _, request in heads), default=math.inf)
+        return self._retries.due(lane)
 
     def quiet(self) -> bool:
         """Nothing to ask and nothing in flight: the run is finished."""
-        return not self._asked and not self._waiting and not self.growing and not any(map(self._open, self._tracks.values()))
+        return not self._asked and not self._retries and not self.growing and not any(map(self._open, self._tracks.values()))
 
     @property
     def growing(self) -> bool:
@@ -154,8 +159,9 @@ class Agenda:
         return len(self._pool)
 
     @property
-    def pool(self) -> Pool:
-        return Pool(self._pool)
+    def pool(self) -> Sequence[Item]:
+        """The items that the growing step has kept, oldest first: a view that grows, to be read without an await between."""
+        return self._pool
 
     @property
     def in_flight(self) -> int:
@@ -243,16 +249,6 @@ class Agenda:
                 child.count += 1
 
     # Choosing
-
-    def _late(self, lane: LaneView, now: float) -> Request | None:
-        """The retry that has been due longest. One that should go elsewhere is in nobody's way for long: see `AVOID`."""
-        for role in lane.roles:
-            heap = self._retries.get(role)
-            if heap and _due(heap[0][0], heap[0][2], lane) <= now:
-                request = heapq.heappop(heap)[2]
-                self._waiting.discard(request.key)
-                return request
-        return None
 
     def _fresh(self, lane: LaneView) -> Request | None:
         for track in self._deepest_first:

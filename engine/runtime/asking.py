@@ -1,0 +1,142 @@
+"""Asking: the pumps, one an account, and the calls that they start. What was heard goes to the settler's mailbox.
+
+Part of the loop; owned by the scheduler, which says when to stop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import anyio
+from anyio.abc import TaskGroup
+from structlog.typing import FilteringBoundLogger
+
+from engine.core.faults import Fault, FaultKind
+from engine.core.quota import Ticket
+from engine.core.settler import Settler
+from engine.core.types import Heard, Reply, Request, total
+from engine.runtime.account import Account, Lane, view
+from engine.runtime.mailbox import Bell, Closed, Mailbox
+from engine.runtime.wire import Sender
+
+
+class Outside(Protocol):
+    """The effects that asking needs."""
+
+    @property
+    def wire(self) -> Sender: ...
+    @property
+    def utc(self) -> Callable[[], float]: ...
+    @property
+    def log(self) -> FilteringBoundLogger: ...
+
+
+class Asking:
+    """All pumps and calls of a run. `bell` rings when anything changed; `timeout` is for one attempt, in seconds."""
+
+    def __init__(
+        self,
+        accounts: Sequence[Account],
+        settler: Settler,
+        done: Mailbox[Heard],
+        bell: Bell,
+        outside: Outside,
+        timeout: float,
+    ) -> None:
+        self._accounts = accounts
+        self._lanes = [lane for account in accounts for lane in account.lanes]
+        self._settler = settler
+        self._agenda = settler.agenda
+        self._done = done
+        self._bell = bell
+        self._outside = outside
+        self._timeout = timeout
+        self._open = True
+
+    def stop(self) -> None:
+        """Ask nothing more; `run` returns when the calls in flight have ended."""
+        self._open = False
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Until stopped. Cancelled, each call in flight hands over what it knows."""
+        async with anyio.create_task_group() as tasks:
+            for account in self._accounts:
+                tasks.start_soon(self._pump, account, tasks)
+
+    async def _pump(self, account: Account, calls: TaskGroup) -> None:
+        """Ask the agenda whenever the account has room. A request in hand is given back if the run stops meanwhile."""
+        while self._open:
+            now = anyio.current_time()
+            wait = account.opening(now) if not self._done.full else math.inf
+            if wait > 0:
+                await self._bell.wait(wait)
+            elif (chosen := self._choose(account, now)) is None:
+                views = [view(lane, self._lanes) for lane in account.lanes if lane.closed is None]
+                await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
+            elif ticket := await self._admitted(account, *chosen):
+                calls.start_soon(self._call, account, *chosen, ticket)
+
+    def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
+        for lane in account.lanes:
+            if lane.closed is None and (request := self._agenda.next(view(lane, self._lanes), now)) is not None:
+                return lane, self._settler.composed(request, lane.style)
+        return None
+
+    async def _admitted(self, account: Account, lane: Lane, request: Request) -> Ticket | None:
+        """The charge for a request, as soon as the account has room for its real weight; `None` if it was given back."""
+        usage = account.weigh(lane, request.calls[len(request.heard) :])
+        while (wait := account.ledger.wait(usage, anyio.current_time())) > 0 and self._open:
+            await self._bell.wait(wait)
+        await account.space()
+        if not self._open or lane.closed is not None:
+            self._agenda.give_back(request, anyio.current_time())
+            return None
+        return account.ledger.charge(usage, anyio.current_time())
+
+    async def _call(self, account: Account, lane: Lane, request: Request, ticket: Ticket) -> None:
+        """The attempts of one request, one after the other, up to its first fault. What was heard is handed over in any case,
+        and only then is the slot free: a settler that is behind holds back new calls."""
+        began, t = anyio.current_time(), self._outside.utc()
+        replies = list(request.heard)
+        fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
+        try:
+            for call in request.calls[len(replies) :]:
+                outcome = await account.attempt(lane, call, self._outside.wire, self._timeout, self._outside.utc)
+                self._learn(account, lane, outcome)
+                if isinstance(outcome, Fault):
+                    fault = outcome
+                    break
+                replies.append(outcome)
+            else:
+                fault = None
+        finally:
+            usage = total([reply.usage for reply in replies[len(request.heard) :]]) if fault is None else None
+            heard = Heard(
+                request=replace(request, heard=tuple(replies)),
+                lane=lane.name,
+                t=t,
+                replies=tuple(replies),
+                fault=fault,
+                seconds=anyio.current_time() - began,
+            )
+            with anyio.CancelScope(shield=True):
+                await self._hand_over(heard)
+            account.ledger.settle(ticket, usage)
+
+    def _learn(self, account: Account, lane: Lane, outcome: Reply | Fault) -> None:
+        account.learn(lane, outcome, anyio.current_time())
+        if isinstance(outcome, Fault):
+            log = self._outside.log
+            log.debug("fault", lane=lane.name, kind=outcome.kind, detail=outcome.detail, retry_after=outcome.retry_after)
+            if lane.closed is not None:
+                log.warning("lane_closed", lane=lane.name, reason=lane.closed)
+
+    async def _hand_over(self, heard: Heard) -> None:
+        try:
+            await self._done.put(heard)
+        except Closed:
+            pass  # the settler is gone, and its error ends the run: this answer is asked for again in the next one
