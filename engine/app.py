@@ -5,6 +5,7 @@ The only caller of `providers.find`; the only place where the real clock, disk, 
 
 from __future__ import annotations
 
+import gc
 import platform
 import threading
 import time
@@ -70,6 +71,9 @@ async def arun(
     with ExitStack() as closing:
         journal = _opened(loaded, folder, closing)
         agenda = replayed(loaded, journal, folder)
+        gc.collect()
+        gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
+        closing.callback(gc.unfreeze)
         log = closing.enter_context(to_file(folder / rundir.LOG))
         log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records)
         async with AsyncExitStack() as stack:

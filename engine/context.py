@@ -21,11 +21,12 @@ from engine import plan as plans
 from engine import recipes, seedfile
 from engine.core.faults import PlanError
 from engine.core.filters import FILTERS, Filter, of_user
-from engine.core.recipe import Context, Recipe
+from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
 from engine.core.types import Item
 
-BUILT_IN = "built-in"
+ASKED = ("instruction", "prompt", "question", "query", "text")
+"""Keys under which data sets keep what is asked, in the order in which they are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Sources:
     templates: Mapping[str, str]
     filters: Mapping[str, str]
     """Source text of the user's own filters, by name."""
+    avoid: bytes
+    """Texts to avoid, a JSON pair of id and text a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         seeds=_seeds(plan, recipe, options, kept),
         templates=_templates(recipe, options, kept),
         filters={name: _source(name) for name in options.filters if ":" in name},
+        avoid=_avoid(options, kept),
     )
     context = Context(
         seed=plan.seed,
@@ -73,6 +77,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
         rouge_max=options.rouge_max,
+        avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
     return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))
 
@@ -119,6 +124,39 @@ def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) ->
         raise PlanError(f"the seed file {path} cannot be read: {error.strerror or error}") from error
 
 
+def _avoid(options: Any, kept: Path | None) -> bytes:
+    """The texts of `options.avoid`. A run that has begun uses its own copy of files that are gone."""
+    if kept is not None and not all(Path(name).is_file() for name in options.avoid):
+        return (kept / "avoid.jsonl").read_bytes()
+    lines: list[bytes] = []
+    for name in options.avoid:
+        try:
+            data = Path(name).read_bytes()
+        except OSError as error:
+            raise PlanError(f"the file to avoid {name} cannot be read: {error.strerror or error}") from error
+        for number, line in enumerate(data.split(b"\n"), 1):
+            if line.strip():
+                lines.append(orjson.dumps((f"{AVOID}{name}:{number}", _avoided(name, number, line))))
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _avoided(name: str, number: int, line: bytes) -> str:
+    """The text in a line of a file to avoid: the line itself, or the field of a JSON object that holds what is asked."""
+    if not name.endswith((".jsonl", ".json", ".ndjson")):
+        return line.decode("utf-8", "replace").strip()
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise PlanError(f"the file to avoid {name} has a fault in line {number}: not JSON ({error})") from error
+    text = next((row[key] for key in ASKED if key in row), None) if isinstance(row, dict) else row
+    if not isinstance(text, str):
+        raise PlanError(
+            f"the file to avoid {name} has a fault in line {number}: no text there; a line is a JSON text, or an object "
+            f"with one of the keys {', '.join(ASKED)}"
+        )
+    return text
+
+
 def _items(plan: plans.Plan, data: bytes) -> list[Item]:
     found, faults = seedfile.parse(data)
     where = plan.seeds or "that comes with the recipe"
@@ -154,13 +192,14 @@ def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str
 
 def _identity(plan: plans.Plan, recipe: Recipe, options: Any, sources: Sources) -> dict[str, Any]:
     chosen = msgspec.json.decode(msgspec.json.encode(options))  # lists and no tuples, as it comes back from plan.json
-    chosen.pop("templates")  # a folder may move: what counts is what was in it
+    del chosen["templates"], chosen["avoid"]  # files may move: what counts is what is in them
     return {
         "recipe": recipe.name,
         "recipe_version": recipe.version,
         "seed": plan.seed,
         "options": chosen,
         "seeds": sha256(sources.seeds).hexdigest()[:16],
+        "avoid": sha256(sources.avoid).hexdigest()[:16],
         "templates": {name: sha256(text.encode()).hexdigest()[:16] for name, text in sources.templates.items()},
         "filters": {name: sha256(text.encode()).hexdigest()[:16] for name, text in sources.filters.items()},
     }

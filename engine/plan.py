@@ -65,6 +65,8 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Plan:
     for table, key in ((data, "seeds"), (data.get("options"), "templates")):
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str(base / table[key])  # a plan's paths start where the plan lies
+    if isinstance(chosen := data.get("options"), dict) and isinstance(chosen.get("avoid"), list):
+        chosen["avoid"] = [str(base / str(name)) for name in chosen["avoid"]]
     return from_data(data)
 
 

@@ -21,7 +21,7 @@ from engine.plan import Plan, differences
 from engine.runtime.journal import read_only, replace_file
 
 PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"
-_OURS = {"lock", "journal", "seeds.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
+_OURS = {"lock", "journal", "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
 
 
 def prepare(loaded: context.Loaded, directory: Path) -> None:
@@ -35,6 +35,7 @@ def prepare(loaded: context.Loaded, directory: Path) -> None:
         raise JournalError(f"{directory} is not empty and not a run directory ({strange[0]!r} is in it): choose a new directory")
     else:
         replace_file(directory / "seeds.jsonl", loaded.sources.seeds)
+        replace_file(directory / "avoid.jsonl", loaded.sources.avoid)
         for name, texts, ending in (
             ("templates", loaded.sources.templates, "txt"),
             ("filters", loaded.sources.filters, "py"),

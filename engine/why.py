@@ -58,6 +58,9 @@ class _Tale:
         self._unique = loaded.recipe.growing.unique or ""
         for id, item in self._items.items():
             self._index.add(id, item[self._unique])
+        for id, text in loaded.context.avoid:
+            self._items[id] = {self._unique: text}
+            self._index.add(id, text)
 
     def pass_by(self, line: Settled) -> None:
         parent = self._items[line.of] if line.of is not None else {}

@@ -52,7 +52,8 @@ def run(function: Callable[[], Awaitable[T]]) -> T:
     return anyio.run(function, backend_options={"loop_factory": VirtualLoop})
 
 
-async def inline(function: Callable[[bytes], Any], data: bytes, /) -> None:
+async def inline(function: Callable[[Any], T], argument: Any, /) -> T:
     """A worker that needs no thread: the virtual clock would take a thread's work for a deadlock."""
-    function(data)
+    result = function(argument)
     await anyio.lowlevel.checkpoint()
+    return result

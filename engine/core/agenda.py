@@ -122,6 +122,8 @@ class Agenda:
         if self._grown.unique is not None:
             for n, seed in enumerate(context.seeds):
                 index.add(f"seed/{n}", seed[self._grown.unique])
+            for id, text in context.avoid:
+                index.add(id, text)
 
     # What to ask
 

@@ -1,21 +1,44 @@
-"""Index: finds the nearest text by ROUGE-L among all that were added, with exactly `rouge_score`'s decisions.
+"""Index: finds what a text resembles by ROUGE-L among all that were added, with exactly `rouge_score`'s decisions, fast.
 
-Pure, synchronous, one owner. Adding never compares, so an index is rebuilt from a journal at reading speed.
+Pure, synchronous, one owner. Adding never compares, so an index is rebuilt from a journal at reading speed. The algorithm, its
+proof and its figures are in `docs/dedup.md`; the short of it stands at `Index._candidates`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import LCSseq
 from rapidfuzz.process import cdist
 
+from engine.core.score import f_measure
 from engine.core.text import words
 
-_FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
+SLACK = 1e-9
+"""At F equal to the threshold the float expression may round above it, so no bound may be strict: all of them are relaxed by this
+share, far more than rounding takes and far less than one token."""
+
+SCAN = 0.5
+"""Share of all texts among the candidates from which on reading everything in order is cheaper than picking."""
+
+FEW = 12
+"""Up to so many texts are compared one by one; more go to one call that compares them together."""
+
+LARGEST = 0x10FFFF
+"""The last character. Texts with tokens numbered beyond it are kept as tuples of numbers, which rapidfuzz reads alike."""
+
+_FIRST_SURROGATE, _SURROGATES = 0xD800, 0x800
+_NEVER_SEEN = 0  # no token has this character
+_BITS = 128
+_HALF = (1 << 64) - 1
+
+Code: TypeAlias = str | tuple[int, ...]
+"""A text as one character a token, so that the longest common subsequence of two texts is rapidfuzz's bit-parallel search."""
 
 
 class Match(NamedTuple):
@@ -26,90 +49,190 @@ class Match(NamedTuple):
 
 
 class Index:
-    """All texts seen so far, each as a string with one character a token, so that the longest common subsequence of two
-    texts is a bit-parallel search (Hyyrö 2004, as rapidfuzz does it).
+    """All texts added so far.
 
-    `tokens` says what a token is; `engine.core.text.words` by default.
+    `tokens` says what a token is; `engine.core.text.words` by default. Texts without a token match nothing by ROUGE-L, as in
+    `rouge_score`; exact copies of them are found all the same.
     """
 
     def __init__(self, tokens: Callable[[str], list[str]] = words) -> None:
         self._tokens = tokens
-        self._alphabet: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._postings: list[array[int]] = [array("i")]
+        self._counts = [0]
+        """Lengths of the postings: how many texts have a token."""
         self._ids: list[str] = []
-        self._codes: list[str] = []
-        self._lengths = np.zeros(1024, dtype=np.float64)
+        self._codes: list[Code] = []
+        self._first: dict[Code, int] = {}
         self._without_tokens: dict[str, str] = {}
+        self._count = 0
+        self._lengths = np.zeros(1024, dtype=np.int32)
+        self._low = np.zeros(1024, dtype=np.uint64)
+        self._high = np.zeros(1024, dtype=np.uint64)
+        self._longest = 0
+        self._tables: dict[tuple[int, float], NDArray[np.int16]] = {}
 
     def __len__(self) -> int:
-        return len(self._ids) + len(self._without_tokens)
+        return self._count
 
     def add(self, id: str, text: str) -> None:
         """Take `text` in under `id`, without looking at its neighbours."""
         tokens = self._tokens(text)
+        self._count += 1
         if not tokens:
             self._without_tokens.setdefault(text, id)
             return
-        size = len(self._ids)
-        if size == len(self._lengths):
-            self._lengths = np.concatenate([self._lengths, np.zeros(size, dtype=np.float64)])
-        self._lengths[size] = len(tokens)
+        place = len(self._ids)
+        if place == len(self._lengths):
+            self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
+            self._low = np.concatenate([self._low, np.zeros_like(self._low)])
+            self._high = np.concatenate([self._high, np.zeros_like(self._high)])
+        numbers = [self._number(token) for token in tokens]
+        for number in set(numbers):
+            self._postings[number].append(place)
+            self._counts[number] += 1
+        code = _code(numbers)
+        bits = _bitmap(numbers)
         self._ids.append(id)
-        self._codes.append(self._encode(tokens, self._learn))
+        self._codes.append(code)
+        self._first.setdefault(code, place)
+        self._lengths[place] = len(numbers)
+        self._longest = max(self._longest, len(numbers))
+        self._low[place], self._high[place] = bits & _HALF, bits >> 64
+
+    def near(self, text: str, above: float) -> Match | None:
+        """The best match if its score is greater than `above`, the earliest of equals. `above` outside (0, 1]: `ValueError`."""
+        if not 0 < above <= 1:
+            raise ValueError(f"a threshold must be above 0 and at most 1, not {above}")
+        tokens = self._tokens(text)
+        if not tokens:
+            return self._copy(text)
+        numbers = self._known(tokens)
+        code = _code(numbers)
+        if (place := self._first.get(code)) is not None:
+            return Match(self._ids[place], 1.0) if above < 1 else None
+        best, score = self._best(code, self._candidates(numbers, above))
+        return Match(self._ids[best], score) if score > above else None
 
     def nearest(self, text: str) -> Match | None:
         """The best match, the earliest of equals; `None` where nothing shares a token with `text`."""
-        tokens = self._tokens(text)
-        if not tokens:
-            copy = self._without_tokens.get(text)
-            return Match(copy, 1.0) if copy is not None else None
-        if not self._ids:
-            return None
-        scores = self._scores(tokens)
-        best = int(scores.argmax())
-        return Match(self._ids[best], float(scores[best])) if scores[best] > 0 else None
-
-    def near(self, text: str, above: float) -> Match | None:
-        """The best match if its score is greater than `above`. `above` outside (0, 1]: `ValueError`."""
-        if not 0 < above <= 1:
-            raise ValueError(f"a threshold must be above 0 and at most 1, not {above}")
-        match = self.nearest(text)
-        return match if match is not None and (match.score > above or not self._tokens(text)) else None
+        for above in (0.7, 0.4):  # a near one is found without reading everything
+            if (match := self.near(text, above)) is not None:
+                return match
+        return next(iter(self.neighbours(text, 1)), None)
 
     def neighbours(self, text: str, k: int) -> list[Match]:
-        """The `k` best matches with a score above 0, best first, earlier ones first among equals."""
+        """The `k` best matches with a score above 0, best first, earlier ones first among equals. Reads the whole index."""
         tokens = self._tokens(text)
-        if not tokens or not self._ids:
-            match = self.nearest(text)
-            return [match][:k] if match else []
-        scores = self._scores(tokens)
-        order = np.argsort(-scores, kind="stable")[:k]
-        return [Match(self._ids[i], float(scores[i])) for i in order if scores[i] > 0]
+        if not tokens:
+            copy = self._copy(text)
+            return [copy][:k] if copy is not None else []
+        scores = self._scores(_code(self._known(tokens)), self._codes, self._lengths[: len(self._codes)])
+        if k < len(scores):
+            least = np.partition(scores, len(scores) - k)[len(scores) - k]
+            places = np.flatnonzero(scores >= least)
+        else:
+            places = np.arange(len(scores))
+        order = places[np.argsort(-scores[places], kind="stable")][:k]
+        return [Match(self._ids[place], float(scores[place])) for place in order if scores[place] > 0]
 
     def mean_score(self, text: str) -> float:
-        """Mean ROUGE-L F1 against everything in the index, as the published rows carry it."""
+        """Mean ROUGE-L F1 against everything in the index, as the published rows carry it. Reads the whole index."""
         tokens = self._tokens(text)
-        return float(self._scores(tokens).sum()) / len(self) if tokens and len(self) else 0.0
+        if not tokens or not len(self):
+            return 0.0
+        scores = self._scores(_code(self._known(tokens)), self._codes, self._lengths[: len(self._codes)])
+        return float(scores.sum()) / len(self)
 
-    def _scores(self, tokens: list[str]) -> NDArray[np.float64]:
-        query = self._encode(tokens, lambda token: self._alphabet.get(token, -1))
-        lcs = cdist([query], self._codes, scorer=LCSseq.similarity, dtype=np.int32)[0].astype(np.float64)
-        return _f_measures(lcs, self._lengths[: len(self._codes)], len(tokens))
+    def offer(self, texts: Iterable[tuple[str, str]], above: float) -> list[Match | None]:
+        """Check each `(id, text)` and add it if nothing is near: each sees those before it. A match says why one was left out."""
+        matches: list[Match | None] = []
+        for id, text in texts:
+            match = self.near(text, above)
+            if match is None:
+                self.add(id, text)
+            matches.append(match)
+        return matches
 
-    def _learn(self, token: str) -> int:
-        return self._alphabet.setdefault(token, len(self._alphabet))
+    # Finding
+
+    def _candidates(self, numbers: list[int], above: float) -> list[int]:
+        """Places of all texts that could score above the threshold, and of few others.
+
+        Let n and m be the lengths. F > t needs LCS >= t/2 (n + m), the LCS is at most the number of shared tokens, and these are
+        at most m; so at least s = t n / (2 - t) of the n are shared, and every match has one of any n - s + 1 of them: the
+        rarest, whose postings are the shortest. Of those texts, bitmaps tell an upper bound of what is shared.
+        """
+        postings, n = self._postings, len(numbers)
+        rarest = set(sorted(numbers, key=self._counts.__getitem__)[: n - _ceil(above * n / (2 - above)) + 1])
+        count, size = sum([self._counts[number] for number in rarest]), len(self._ids)
+        if not count:
+            return []
+        places = None if count > SCAN * size else np.frombuffer(b"".join([postings[number] for number in rarest]), dtype=np.int32)
+        if places is None:
+            lengths, low, high = self._lengths[:size], self._low[:size], self._high[:size]
+        else:
+            lengths, low, high = self._lengths.take(places), self._low.take(places), self._high.take(places)
+        bits = _bitmap(numbers)
+        common = np.bitwise_count(low & np.uint64(bits & _HALF)) + np.bitwise_count(high & np.uint64(bits >> 64))
+        # of tokens that fall on one bit the bitmap counts one: the others are taken to be shared
+        hidden = n - numbers.count(_NEVER_SEEN) - bits.bit_count()
+        enough = (common >= self._needed(n, above).take(lengths) - hidden).nonzero()[0]
+        found: list[int] = (enough if places is None else places.take(enough)).tolist()
+        return found
+
+    def _needed(self, n: int, above: float) -> NDArray[np.int16]:
+        """How many tokens a text must share with one of `n` tokens to score above the threshold, by its own length; a number that
+        is never reached where no text of that length can."""
+        table = self._tables.get((n, above))
+        if table is None or len(table) <= self._longest:
+            lengths = np.arange(2 * self._longest + 2)
+            needed = np.ceil((lengths + n) * (above / 2 * (1 - SLACK)))
+            needed[needed > np.minimum(lengths, n)] = np.iinfo(np.int16).max
+            table = self._tables[n, above] = needed.astype(np.int16)
+        return table
+
+    def _best(self, code: Code, places: list[int]) -> tuple[int, float]:
+        """Place and score of the best of these texts, the earliest of equals; a score of 0.0 where there is none."""
+        best, score = 0, 0.0
+        if len(places) > FEW:
+            places = sorted(set(places))
+            scores = self._scores(code, [self._codes[place] for place in places], self._lengths[places])
+            top = int(scores.argmax())
+            return places[top], float(scores[top])
+        for place in places:
+            other = self._codes[place]
+            this = f_measure(int(LCSseq.similarity(code, other)), len(other), len(code))
+            if this > score or (this == score and place < best):
+                best, score = place, this
+        return best, score
 
     @staticmethod
-    def _encode(tokens: list[str], number: Callable[[str], int]) -> str:
-        """One character a token. Numbers from 0 up, surrogates left out; -1 (never seen) is a character that no text has."""
-        codes = (number(token) + 1 for token in tokens)
-        return "".join(chr(c if c < _FIRST_SURROGATE else c - _FIRST_SURROGATE + _AFTER_SURROGATES) for c in codes)
+    def _scores(code: Code, others: Sequence[Code], lengths: NDArray[np.int32]) -> NDArray[np.float64]:
+        """`f_measure` against many texts: the same operations in the same order on doubles, hence the same bits."""
+        lcs = cdist([code], others, scorer=LCSseq.similarity, dtype=np.int32)[0].astype(np.float64)
+        precision, recall = lcs / lengths, lcs / len(code)
+        total = precision + recall
+        scores: NDArray[np.float64] = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+        return scores
 
+    def _copy(self, text: str) -> Match | None:
+        id = self._without_tokens.get(text)
+        return Match(id, 1.0) if id is not None else None
 
-def _f_measures(lcs: NDArray[np.float64], lengths: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """`f_measure` of many pairs at once: the same operations in the same order on doubles, hence the same bits."""
-    precision, recall = lcs / lengths, lcs / length
-    total = precision + recall
-    return np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+    # Numbering
+
+    def _known(self, tokens: list[str]) -> list[int]:
+        get = self._numbers.get
+        return [get(token, _NEVER_SEEN) for token in tokens]
+
+    def _number(self, token: str) -> int:
+        """The token's number; a new token gets the next one, and an empty posting list."""
+        number = self._numbers.setdefault(token, len(self._postings))
+        if number == len(self._postings):
+            self._postings.append(array("i"))
+            self._counts.append(0)
+        return number
 
 
 def nearest_among(text: str, others: list[tuple[str, str]], tokens: Callable[[str], list[str]] = words) -> Match | None:
@@ -118,3 +241,24 @@ def nearest_among(text: str, others: list[tuple[str, str]], tokens: Callable[[st
     for id, other in others:
         index.add(id, other)
     return index.nearest(text)
+
+
+def _code(numbers: list[int]) -> Code:
+    """Number n is the n-th character, surrogates left out."""
+    if (most := max(numbers)) < _FIRST_SURROGATE:
+        return "".join(map(chr, numbers))
+    points = [number if number < _FIRST_SURROGATE else number + _SURROGATES for number in numbers]
+    return "".join(map(chr, points)) if most + _SURROGATES <= LARGEST else tuple(points)
+
+
+def _bitmap(numbers: list[int]) -> int:
+    """One bit of 128 for each token that was seen before."""
+    bits = 0
+    for number in numbers:
+        if number:
+            bits |= 1 << number % _BITS
+    return bits
+
+
+def _ceil(value: float) -> int:
+    return math.ceil(value * (1 - SLACK))

@@ -12,7 +12,7 @@ from enum import Enum
 from random import Random
 from typing import Any
 
-from engine.core.dedup import Index, nearest_among
+from engine.core.dedup import Index, Match, nearest_among
 from engine.core.filters import Filter, Rules, Subject
 from engine.core.parse import Malformed
 from engine.core.rng import stream
@@ -30,6 +30,9 @@ class Source(Enum):
 
 GROW = Source.GROW
 
+AVOID = "avoid/"
+"""How the ids of texts begin that came from a file to avoid; file and line follow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -45,6 +48,8 @@ class Context:
     tokens: Callable[[str], list[str]]
     """What a token is when texts are compared."""
     rouge_max: float
+    avoid: Sequence[tuple[str, str]] = ()
+    """Texts that nothing may resemble, each with an id that begins with `AVOID`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,8 +235,14 @@ def _compare(request: Request, context: Context, texts: list[tuple[int, str]], i
         if near is None:
             fresh.append((f"{request.step}/{request.index}.{n}", text))
         else:
-            reasons[n] = f"duplicate of {near.id} ({near.score!r})"
+            reasons[n] = _resembles(near)
     return reasons
+
+
+def _resembles(near: Match) -> str:
+    if near.id.startswith(AVOID):
+        return f"avoided {near.id.removeprefix(AVOID)} ({near.score!r})"
+    return f"duplicate of {near.id} ({near.score!r})"
 
 
 def messages(system: str, user: str) -> tuple[Message, ...]:

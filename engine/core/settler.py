@@ -48,17 +48,25 @@ class Settler:
             request = recipe.draw(step, request, self.context, self.agenda.pool)
         return replace(recipe.compose(step, request, self.context, style), heard=())
 
-    def decide(self, heard: Heard, now: float) -> list[bytes]:
-        """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
+    def judge(self, heard: Heard) -> Verdict | Malformed:
+        """What an answer is worth. The heavy part of settling, which changes nothing: it may run in a thread, while nothing else
+        is settled."""
         if heard.fault is not None:
-            return self._on_fault(heard, heard.fault, now)
-        self._answered[heard.lane] += 1
+            return NOTHING
         step = self.agenda.recipe.step(heard.request.step)
         try:
             drafts = recipe.read(step, heard.request, self.context, heard.replies)
         except Malformed as malformed:
-            return self._again(heard, malformed.reason, now)
-        verdict = recipe.judge(step, heard.request, self.context, drafts, self.agenda.index)
+            return malformed
+        return recipe.judge(step, heard.request, self.context, drafts, self.agenda.index)
+
+    def decide(self, heard: Heard, verdict: Verdict | Malformed, now: float) -> list[bytes]:
+        """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
+        if heard.fault is not None:
+            return self._on_fault(heard, heard.fault, now)
+        self._answered[heard.lane] += 1
+        if isinstance(verdict, Malformed):
+            return self._again(heard, verdict.reason, now)
         return [self._settle(heard, verdict)]
 
     def _on_fault(self, heard: Heard, fault: Fault, now: float) -> list[bytes]:

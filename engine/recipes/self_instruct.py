@@ -79,6 +79,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Words of an instruction; default 4 and 150."""
     keywords: tuple[str, ...] | None = None
     """An instruction with one of these words is dropped; default: what a text model cannot see or do."""
+    avoid: tuple[str, ...] = ()
+    """Files of texts that nothing may resemble (benchmarks, earlier data sets): JSONL, or plain text with one text a line."""
     templates: str | None = None
     """A folder with prompt templates of your own; those it lacks are ours."""
 

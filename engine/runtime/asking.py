@@ -19,7 +19,7 @@ from engine.core.quota import Ticket
 from engine.core.settler import Settler
 from engine.core.types import Heard, Reply, Request, total
 from engine.runtime.account import Account, Lane, view
-from engine.runtime.mailbox import Bell, Closed, Mailbox
+from engine.runtime.mailbox import Bell, Closed, Mailbox, Turn
 from engine.runtime.wire import Sender
 
 
@@ -69,6 +69,7 @@ class Asking:
 
     async def _pump(self, account: Account, calls: TaskGroup) -> None:
         """Ask the agenda whenever the account has room. A request in hand is given back if the run stops meanwhile."""
+        turn = Turn()
         while self._open:
             now = anyio.current_time()
             wait = account.opening(now) if not self._done.full else math.inf
@@ -79,6 +80,7 @@ class Asking:
                 await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
             elif ticket := await self._admitted(account, *chosen):
                 calls.start_soon(self._call, account, *chosen, ticket)
+                await turn.end()  # here and nowhere else: from the loop's condition to a wait for the bell there is no await
 
     def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
         for lane in account.lanes:

@@ -6,12 +6,16 @@ For the scheduler; single loop, no locks.
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
 import anyio
 
 T = TypeVar("T")
+
+SLOW = 0.005
+"""Seconds that one task may hold the loop."""
 
 
 class Closed(Exception):
@@ -36,6 +40,19 @@ class Bell:
             return
         with anyio.move_on_after(max(seconds, 0.0)):
             await event.wait()
+
+
+class Turn:
+    """Lets other tasks of the loop run once the one that owns this has worked for `SLOW` seconds without waiting."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def end(self) -> None:
+        """Call it between two pieces of work; mostly it does nothing."""
+        if time.perf_counter() - self._since > SLOW:
+            await anyio.lowlevel.checkpoint()
+            self._since = time.perf_counter()
 
 
 class Mailbox(Generic[T]):

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import anyio
 from structlog.typing import FilteringBoundLogger
 
 from engine.core.agenda import Agenda
-from engine.core.recipe import Context
+from engine.core.parse import Malformed
+from engine.core.recipe import Context, Verdict
 from engine.core.settler import Settler
 from engine.core.types import Heard
 from engine.runtime.account import Account
 from engine.runtime.asking import Asking
-from engine.runtime.mailbox import Bell, Closed, Mailbox
+from engine.runtime.mailbox import SLOW, Bell, Closed, Mailbox, Turn
 from engine.runtime.wire import Sender
 
 BOUND = 1024
@@ -76,14 +78,18 @@ class Pulse:
         return {**asdict(self), "state": self.state.value}
 
 
+A = TypeVar("A")
+B = TypeVar("B")
+
+
 class Worker(Protocol):
     """Runs a blocking function off the loop; tests run it inline."""
 
-    async def __call__(self, function: Callable[[bytes], None], data: bytes, /) -> None: ...
+    async def __call__(self, function: Callable[[A], B], argument: A, /) -> B: ...
 
 
-async def in_thread(function: Callable[[bytes], None], data: bytes, /) -> None:
-    await anyio.to_thread.run_sync(function, data)
+async def in_thread(function: Callable[[A], B], argument: A, /) -> B:
+    return await anyio.to_thread.run_sync(function, argument)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +137,8 @@ class Scheduler:
         self._signals = 0
         self._started = 0.0
         self._lag = 0.0
+        self._judging = 0.0
+        """Seconds that judging one answer takes, a running mean."""
         self._bell = Bell()
         self._done: Mailbox[Heard] = Mailbox(BOUND)
         self._out: Mailbox[bytes] = Mailbox(BOUND)
@@ -214,10 +222,13 @@ class Scheduler:
 
     async def _settle(self) -> None:
         with anyio.CancelScope(shield=True):
+            turn = Turn()
             try:
                 while batch := await self._done.take():
                     for heard in batch:
-                        for line in self._settler.decide(heard, anyio.current_time()):
+                        await turn.end()
+                        verdict = await self._judge(heard)
+                        for line in self._settler.decide(heard, verdict, anyio.current_time()):
                             await self._out.put(line)
                     self._look()
                     self._bell.ring()
@@ -226,6 +237,17 @@ class Scheduler:
             finally:
                 self._done.close()
                 self._out.close()
+
+    async def _judge(self, heard: Heard) -> Verdict | Malformed:
+        """On the loop while that is quick; in a thread once the index is so large, or texts are so long, that it is not."""
+        verdict, took = await self._world.worker(self._timed, heard) if self._judging > SLOW else self._timed(heard)
+        self._judging += 0.1 * (took - self._judging)
+        return verdict
+
+    def _timed(self, heard: Heard) -> tuple[Verdict | Malformed, float]:
+        began = time.perf_counter()
+        verdict = self._settler.judge(heard)
+        return verdict, time.perf_counter() - began
 
     async def _scribe(self) -> None:
         """One write and one sync for all lines that have gathered meanwhile."""

@@ -1,0 +1,95 @@
+"""Event-loop lag of the real scheduler in real time: 200 answers a second with seven drafts each against 100,000 instructions."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+import anyio
+import numpy as np
+import orjson
+import structlog
+
+from bench import corpus
+from engine import app, context
+from engine.core.quota import Ledger
+from engine.core.types import HttpRequest, HttpResponse
+from engine.plan import from_data
+from engine.runtime.account import Account
+from engine.runtime.journal import Folder, Journal
+from engine.runtime.scheduler import Patience, Pulse, RunState, Scheduler, World
+
+POOL = 100_000
+RATE = 200
+CONCURRENT = 400
+
+
+class Steady:
+    """A network that answers each call after two seconds on average: with 400 in flight, 200 a second."""
+
+    def __init__(self) -> None:
+        self._texts = corpus.texts(seed=1)
+        self._rng = Random(0)
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        await anyio.sleep(self._rng.uniform(0.0, 2 * CONCURRENT / RATE))
+        listed = "".join(f"\n{n}. {next(self._texts)}" for n in range(9, 16)).removeprefix("\n9.")
+        usage = {"prompt_tokens": 300, "completion_tokens": 150}
+        body = {"choices": [{"text": listed, "finish_reason": "stop"}], "usage": usage}
+        return HttpResponse(200, {}, orjson.dumps(body))
+
+
+def lag(seconds: float) -> dict[str, object]:
+    """Runs the loop for `seconds` and tells how late a task came that wanted to run every 5 ms."""
+    lane = {"provider": "local", "concurrent": CONCURRENT, "role": "propose"}
+    loaded = context.load(from_data({"recipe": "self_instruct", "goal": 10**9, "lanes": {"main": lane}}))
+    late: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        journal = Journal(Folder(Path(name)), {"plan": loaded.fingerprint})
+        agenda = app.replayed(loaded, journal, Path(name))
+        source = corpus.texts()
+        for n in range(POOL):
+            agenda.index.add(f"instruct/{n}.0", next(source))
+        gc.collect()
+        gc.freeze()  # as a run does once its journal is read
+        agenda._backlog = 10**9  # nobody here classifies: only the step that grows is measured
+        made = app.lanes(loaded)
+        accounts = [Account("main", made, Ledger(made[0].plan.quota), None)]
+        world = World(
+            wire=Steady(),
+            append=journal.append,
+            utc=time.time,
+            log=structlog.wrap_logger(structlog.ReturnLogger()),
+            signals=False,
+        )
+
+        async def main() -> Pulse:
+            scheduler = Scheduler(agenda, loaded.context, accounts, world, Patience(grace=0.1))
+            scheduler._look = lambda: None  # type: ignore[method-assign]  # two roles have no lane here on purpose
+
+            async def watch() -> None:
+                end = anyio.current_time() + seconds
+                while anyio.current_time() < end:
+                    due = anyio.current_time() + 0.005
+                    await anyio.sleep_until(due)
+                    late.append(anyio.current_time() - due)
+                scheduler.interrupt("the bench")
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch)
+                return await scheduler.run()
+
+        pulse = anyio.run(main)
+        assert pulse.state is RunState.INTERRUPTED
+    settled = pulse.tally["steps"]["instruct"]["settled"]
+    return {
+        "pool": POOL,
+        "answers_per_s": round(settled / seconds),
+        "drafts_per_s": round(settled * 7 / seconds),
+        "lag_p50_ms": round(float(np.percentile(late, 50)) * 1e3, 2),
+        "lag_p99_ms": round(float(np.percentile(late, 99)) * 1e3, 2),
+        "lag_max_ms": round(max(late) * 1e3, 2),
+    }
