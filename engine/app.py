@@ -131,6 +131,19 @@ def lanes(loaded: context.Loaded) -> list[Lane]:
 def opened(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes with their keys, as a run opens them; embedded models are not started yet."""
     made = lanes(loaded)
+    first: dict[str, Lane] = {}
+    for lane in made:
+        other = first.setdefault(account_name(lane.plan), lane)
+        if other.plan.quota != lane.plan.quota:
+            raise PlanError(
+                f"lanes.{lane.name} and lanes.{other.name} share an account but declare different quotas: give both the same "
+                'figures, or each its own account = "..."'
+            )
+        if lane.style == "chat" and loaded.context.options.parity:
+            raise PlanError(
+                f"options.parity asks what was published, which were completions, and lanes.{lane.name} is a chat: give it "
+                'style = "completion" if its server takes that, or leave parity out'
+            )
     for step in loaded.recipe.steps:
         if not any(step.role in lane.roles for lane in made):
             raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
@@ -157,6 +170,7 @@ def _opened(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal
     """The journal of the run directory, which is made, locked and checked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        rundir.refuse_foreign(folder)
         closing.enter_context(Lock(folder))
         rundir.prepare(loaded, folder)
     except FileExistsError as error:
@@ -180,27 +194,28 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack)
     """The accounts of the plan with their lanes open: keys read, embedded models started."""
     accounts: dict[str, Account] = {}
     for lane in opened(loaded):
+        name = account_name(lane.plan)  # as the plan has it: a server's address is found out only now
         if lane.plan.provider == "local":
             await _serve(lane, folder, stack)
-        quota = lane.plan.quota
-        name = lane.plan.account or "|".join((lane.plan.provider, lane.plan.base_url or "", lane.plan.key or "", lane.plan.model))
+        quota = declared(lane.plan.quota)
         if name not in accounts:
-            quota = declared(quota)
             accounts[name] = Account(name, [], Ledger(quota), spacing(quota))
-        elif declared(quota) != accounts[name].ledger.quota:
-            first = accounts[name].lanes[0].name
-            raise PlanError(
-                f"lanes.{lane.name} and lanes.{first} share an account but declare different quotas: give both the same "
-                'figures, or each its own account = "..."'
-            )
         accounts[name].lanes.append(lane)
     return list(accounts.values())
+
+
+def account_name(plan: LanePlan) -> str:
+    """What a quota belongs to: the account that the plan names, else provider, address, key and model together."""
+    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.key or "", plan.model))
 
 
 async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:
     """Start the embedded model of a lane and put its address and slots into the lane's plan."""
     slots = lane.plan.quota.concurrent or local.SLOTS
-    port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
+    try:
+        port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
+    except ValueError:
+        raise PlanError(f"lanes.{lane.name}.base_url has no usable port number: {lane.plan.base_url}") from None
     server = await stack.enter_async_context(local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG))
     quota = replace(lane.plan.quota, concurrent=slots)
     lane.plan = replace(lane.plan, base_url=server.base_url, quota=quota, model=lane.plan.model or local.DEFAULT)

@@ -99,7 +99,7 @@ def _function(name: str) -> Callable[[Item], object]:
         sys.path.insert(0, here)  # a filter beside the plan is found as `python -m` would find it
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise PlanError(f"the filter {name!r} cannot be imported: {error}") from error
     if not callable(function):
         raise PlanError(f"the filter {name!r} is not a function")
@@ -125,8 +125,8 @@ def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) ->
 
 
 def _avoid(options: Any, kept: Path | None) -> bytes:
-    """The texts of `options.avoid`. A run that has begun uses its own copy of files that are gone."""
-    if kept is not None and not all(Path(name).is_file() for name in options.avoid):
+    """The texts of `options.avoid`, each with its place. A run that has begun and whose plan names none goes by its own copy."""
+    if kept is not None and not options.avoid:
         return (kept / "avoid.jsonl").read_bytes()
     lines: list[bytes] = []
     for name in options.avoid:
@@ -184,6 +184,8 @@ def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str
             found[name] = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PlanError(f"the template {path} cannot be read as UTF-8 text: {error}") from error
+        if name.endswith(".chat") and "\n---\n" not in found[name]:
+            raise PlanError(f"the template {path} lacks the line --- between what the system says and what the user asks")
     if own is not None and (strange := {path.stem for path in own.glob("*.txt")} - found.keys()):
         known = ", ".join(sorted(found))
         raise PlanError(f"{own} has a template that the recipe does not use: {sorted(strange)[0]}.txt; it uses {known}")
@@ -199,7 +201,7 @@ def _identity(plan: plans.Plan, recipe: Recipe, options: Any, sources: Sources) 
         "seed": plan.seed,
         "options": chosen,
         "seeds": sha256(sources.seeds).hexdigest()[:16],
-        "avoid": sha256(sources.avoid).hexdigest()[:16],
+        "avoid": sha256(b"\n".join(orjson.dumps(orjson.loads(line)[1]) for line in sources.avoid.splitlines())).hexdigest()[:16],
         "templates": {name: sha256(text.encode()).hexdigest()[:16] for name, text in sources.templates.items()},
         "filters": {name: sha256(text.encode()).hexdigest()[:16] for name, text in sources.filters.items()},
     }

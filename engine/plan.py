@@ -92,7 +92,7 @@ def check(plan: Plan) -> None:
         raise PlanError("the plan has no lane: add a table [lanes.NAME] with a provider")
     for name, lane in plan.lanes.items():
         for key, value in asdict(lane.quota).items():
-            if isinstance(value, int | float) and value <= 0:
+            if isinstance(value, int | float) and not value > 0:
                 raise PlanError(f"lanes.{name}.{key} is {value}: a quota must be above zero; leave the key out for none")
         if lane.key is not None and not lane.key.startswith(("env:", "file:")):
             raise PlanError(

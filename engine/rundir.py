@@ -24,15 +24,20 @@ PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log
 _OURS = {"lock", "journal", "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
 
 
+def refuse_foreign(directory: Path) -> None:
+    """Raises `JournalError` where the directory is in use for something else. Touches nothing."""
+    strange = sorted(path.name for path in directory.iterdir() if path.name not in _OURS and not path.name.startswith("."))
+    if strange and not (directory / PLAN).exists():
+        raise JournalError(f"{directory} is not empty and not a run directory ({strange[0]!r} is in it): choose a new directory")
+
+
 def prepare(loaded: context.Loaded, directory: Path) -> None:
     """Make `directory` the run directory of this plan, or see that it is. Call it with the directory locked.
 
-    Raises `JournalError` where it belongs to another plan, with the differences, or is something else altogether.
+    Raises `JournalError` where it belongs to another plan, with the differences.
     """
     if (directory / PLAN).exists():
         _same(loaded, directory)
-    elif strange := [path.name for path in directory.iterdir() if path.name not in _OURS and not path.name.startswith(".")]:
-        raise JournalError(f"{directory} is not empty and not a run directory ({strange[0]!r} is in it): choose a new directory")
     else:
         replace_file(directory / "seeds.jsonl", loaded.sources.seeds)
         replace_file(directory / "avoid.jsonl", loaded.sources.avoid)
@@ -78,10 +83,14 @@ def read_plan(directory: Path) -> dict[str, Any]:
 
 
 def reopen(directory: Path) -> context.Loaded:
-    """The plan of a run with the texts that the run itself was made with, wherever the user's own files are now."""
+    """The plan of a run with the texts that the run itself was made with, whatever has become of the user's own files since.
+
+    Its filters are ours only: the user's own are not imported, and nothing is judged anew with what this returns."""
     data = read_plan(directory)["plan"]
     plan = msgspec.convert({**data, "seeds": None}, Plan)
-    options = {key: value for key, value in plan.options.items() if key != "templates"}
+    options = {key: value for key, value in plan.options.items() if key not in ("templates", "avoid")}
+    if "filters" in options:
+        options["filters"] = [name for name in options["filters"] if ":" not in name]
     return context.load(msgspec.structs.replace(plan, options=options), kept=directory)
 
 

@@ -40,7 +40,7 @@ def _state(directory: Path) -> tuple[str, str]:
     try:
         pulse = orjson.loads((directory / rundir.PULSE).read_bytes())
         state, reason = str(pulse["state"]), str(pulse["reason"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         state, reason = "new", ""
     if state in ("running", "draining") and holder(directory) is None:
         return "killed", "its process ended without a word; 'seeddrill run' goes on from here"

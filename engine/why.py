@@ -119,6 +119,8 @@ class _Tale:
         told: list[tuple[int, str]] = [(m, self._kept(line, m, item)) for m, item in line.kept]
         told += [(m, f"{line.step}/{line.index}.{m} dropped, {reason}: {_brief(item)}") for m, item, reason in line.dropped]
         chosen = [text for m, text in sorted(told) if n is None or m == n]
+        if not chosen and n is None:
+            return ""
         if not chosen:
             places = ", ".join(str(m) for m, _ in sorted(told)) or "none"
             raise PlanError(f"{line.step}/{line.index} has no item {n}; its items are {places}")

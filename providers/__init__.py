@@ -54,7 +54,7 @@ def find(name: str) -> Provider:
     module_name = name if "." in name else f"providers.{name}"
     try:
         module = import_module(module_name)
-    except ModuleNotFoundError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise PlanError(f"there is no provider {name!r} ({error}); the providers here are {', '.join(names())}") from error
     if not hasattr(module, "PROVIDER"):
         raise PlanError(f"the module {module_name} has no PROVIDER, so it is not a provider")

@@ -35,6 +35,7 @@ from engine.core.types import (
 HOME = "https://api.openai.com/v1"
 
 _STOPS = {"stop": Stop.END, "length": Stop.LENGTH, "content_filter": Stop.REFUSED}
+_BROKEN = ("error", "abort", "network_error")  # OpenRouter, vLLM: generation broke off; what came was paid for
 _CODES = {
     "insufficient_quota": FaultKind.QUOTA,
     "billing_hard_limit_reached": FaultKind.QUOTA,
@@ -61,6 +62,7 @@ _STATUSES = {
     413: FaultKind.TOO_BIG,
     422: FaultKind.BAD,
     429: FaultKind.RATE,
+    501: FaultKind.BAD,
 }
 _LIMIT = re.compile(r"\bLimit:? (\d+)\b.{0,80}?\bRequested:? (\d+)\b", re.DOTALL)
 
@@ -118,14 +120,15 @@ class OpenAI:
             return (fault(response, body),)
         try:
             return (self._reply(call, response, body),)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError):
             return (Fault(FaultKind.MALFORMED, _shortened(response.body), billed=True),)
 
     def _reply(self, call: Call, response: HttpResponse, body: dict[str, Any]) -> Reply:
         choice = body["choices"][0]
         message = choice["message"] if isinstance(call, Chat) else {"content": choice["text"]}
         text = message.get("content")
-        stop = _STOPS.get(choice.get("finish_reason"), Stop.END)
+        reason = choice.get("finish_reason")
+        stop = Stop.BROKEN if reason in _BROKEN else _STOPS.get(reason, Stop.END)
         if message.get("refusal"):
             text, stop = message["refusal"], Stop.REFUSED
         if not isinstance(text, str) and not (text is None and stop is not Stop.END):
@@ -178,6 +181,8 @@ def fault(response: HttpResponse, body: dict[str, Any]) -> Fault:
     kind = _CODES.get(str(code)) or _CODES.get(str(type_)) or _STATUSES.get(status)
     if kind is None:
         kind = FaultKind.OVERLOAD if status >= 500 else FaultKind.BAD
+    if kind is FaultKind.AUTH and isinstance(error.get("metadata"), dict) and error["metadata"].get("reasons"):
+        kind = FaultKind.REFUSED  # OpenRouter's moderation
     if kind is FaultKind.RATE and _exceeds(str(error.get("message", ""))):
         kind = FaultKind.TOO_BIG
     if kind is FaultKind.OVERLOAD and response.headers.get("x-should-retry") == "false":

@@ -6,6 +6,7 @@ is paid and drawn anew. The records are two of the first instruction, one of the
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,16 @@ from engine.core.types import Call, Heard, LaneView, Reply, Stop, Usage
 from engine.plan import from_data
 from engine.runtime.journal import FOLDER, Folder, Journal
 
-LANE = {"provider": "openai", "model": "m-1", "key": "env:SEEDDRILL_TEST_KEY", "base_url": "http://127.0.0.1:9/v1"}
-KEY = "sk-only-for-tests"
+PLAN = """\
+recipe = "self_instruct"
+goal = 3
+
+[lanes.main]
+provider = "openai"
+model = "m-1"
+key = "env:SEEDDRILL_TEST_KEY"
+base_url = "http://127.0.0.1:9/v1"
+"""
 SENT = 1_767_225_600.0
 """When everything was sent: 2026-01-01, midnight UTC."""
 
@@ -45,22 +54,13 @@ Output: Danube, Wien and Alserbach.""",
 """What comes back, by step, index and try."""
 
 
-def plan_data(**changes: Any) -> dict[str, Any]:
-    """The plan of the run as plain data."""
-    return {"recipe": "self_instruct", "goal": 3, "lanes": {"main": dict(LANE)}, **changes}
-
-
-def journal_of(loaded: context.Loaded, folder: Path) -> tuple[Journal, Folder]:
-    store = Folder(folder / FOLDER)
-    return Journal(store, {"plan": loaded.fingerprint}, str(folder / FOLDER)), store
-
-
 def make(folder: Path, **changes: Any) -> Path:
-    """A finished run in `folder`: everything in `ANSWERS`, settled and journaled."""
-    loaded = context.load(from_data(plan_data(**changes)))
+    """A finished run of `PLAN`, with changes to its keys, in `folder`: everything in `ANSWERS`, settled and journaled."""
+    loaded = context.load(from_data(tomllib.loads(PLAN) | changes))
     folder.mkdir(parents=True)
     rundir.prepare(loaded, folder)
-    journal, store = journal_of(loaded, folder)
+    store = Folder(folder / FOLDER)
+    journal = Journal(store, {"plan": loaded.fingerprint}, str(folder / FOLDER))
     agenda = app.replayed(loaded, journal, folder)
     settler = Settler(agenda, loaded.context, 900.0, weigh=_weigh, sick=lambda lane: False)
     lane = LaneView("main", frozenset(step.role for step in loaded.recipe.steps), alone=True)
@@ -69,7 +69,8 @@ def make(folder: Path, **changes: Any) -> Path:
         answer = ANSWERS[request.step, request.index, request.try_]
         replies = (_reply(answer),) if isinstance(answer, str) else ()
         fault = answer if isinstance(answer, Fault) else None
-        for line in settler.decide(Heard(request, "main", SENT, replies, fault), SENT):
+        heard = Heard(request, "main", SENT, replies, fault)
+        for line in settler.decide(heard, settler.judge(heard), SENT):
             journal.append(line)
     assert agenda.quiet()
     store.close()

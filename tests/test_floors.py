@@ -29,7 +29,7 @@ FLOORS = {
         engine/runtime/__init__ engine/runtime/wire engine/runtime/local engine/runtime/llama engine/runtime/account
         engine/runtime/journal engine/runtime/log engine/runtime/mailbox
     """,
-    "F4 the loop": "engine/runtime/scheduler",
+    "F4 the loop": "engine/runtime/asking engine/runtime/scheduler",
     "F5 composition": "engine/seedfile engine/context engine/rundir engine/app",
     "F6 doors": """
         engine/live engine/status engine/why engine/export engine/planning engine/quickstart engine/cli engine/__main__

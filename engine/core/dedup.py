@@ -29,6 +29,9 @@ SCAN = 0.5
 FEW = 12
 """Up to so many texts are compared one by one; more go to one call that compares them together."""
 
+TABLED = 512
+"""Tokens of the longest text for which bounds are looked up in tables."""
+
 LARGEST = 0x10FFFF
 """The last character. Texts with tokens numbered beyond it are kept as tuples of numbers, which rapidfuzz reads alike."""
 
@@ -70,7 +73,7 @@ class Index:
         self._low = np.zeros(1024, dtype=np.uint64)
         self._high = np.zeros(1024, dtype=np.uint64)
         self._longest = 0
-        self._tables: dict[tuple[int, float], NDArray[np.int16]] = {}
+        self._tables: dict[tuple[int, float], NDArray[np.int32]] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -177,20 +180,20 @@ class Index:
         common = np.bitwise_count(low & np.uint64(bits & _HALF)) + np.bitwise_count(high & np.uint64(bits >> 64))
         # of tokens that fall on one bit the bitmap counts one: the others are taken to be shared
         hidden = n - numbers.count(_NEVER_SEEN) - bits.bit_count()
-        enough = (common >= self._needed(n, above).take(lengths) - hidden).nonzero()[0]
+        enough = (common >= self._needed(n, above, lengths) - hidden).nonzero()[0]
         found: list[int] = (enough if places is None else places.take(enough)).tolist()
         return found
 
-    def _needed(self, n: int, above: float) -> NDArray[np.int16]:
-        """How many tokens a text must share with one of `n` tokens to score above the threshold, by its own length; a number that
-        is never reached where no text of that length can."""
+    def _needed(self, n: int, above: float, lengths: NDArray[np.int32]) -> NDArray[np.int32]:
+        """`needed` of texts of these lengths, looked up in a table where all texts are short."""
+        if n > TABLED or self._longest > TABLED:
+            return needed(lengths, n, above)
         table = self._tables.get((n, above))
-        if table is None or len(table) <= self._longest:
-            lengths = np.arange(2 * self._longest + 2)
-            needed = np.ceil((lengths + n) * (above / 2 * (1 - SLACK)))
-            needed[needed > np.minimum(lengths, n)] = np.iinfo(np.int16).max
-            table = self._tables[n, above] = needed.astype(np.int16)
-        return table
+        if table is None:
+            if len(self._tables) > TABLED:  # thresholds seldom change; who tries many of them shall not fill the memory
+                self._tables.clear()
+            table = self._tables[n, above] = needed(np.arange(TABLED + 1, dtype=np.int32), n, above)
+        return table.take(lengths)
 
     def _best(self, code: Code, places: list[int]) -> tuple[int, float]:
         """Place and score of the best of these texts, the earliest of equals; a score of 0.0 where there is none."""
@@ -233,6 +236,14 @@ class Index:
             self._postings.append(array("i"))
             self._counts.append(0)
         return number
+
+
+def needed(lengths: NDArray[np.int32], n: int, above: float) -> NDArray[np.int32]:
+    """How many tokens a text must share with one of `n` tokens to score above the threshold, by its own length; a number that is
+    never reached where no text of that length can."""
+    least: NDArray[np.int32] = np.ceil((lengths + n) * (above / 2 * (1 - SLACK))).astype(np.int32)
+    least[least > np.minimum(lengths, n)] = np.iinfo(np.int32).max // 2
+    return least
 
 
 def nearest_among(text: str, others: list[tuple[str, str]], tokens: Callable[[str], list[str]] = words) -> Match | None:

@@ -51,7 +51,9 @@ class Rules:
 
 def keyword_pattern(keywords: Sequence[str]) -> re.Pattern[str] | None:
     """Finds any of `keywords`, ignoring case: ASCII ones as whole words, others as substrings, as scripts without spaces need."""
-    parts = [rf"\b{re.escape(keyword)}\b" if keyword.isascii() else re.escape(keyword) for keyword in keywords if keyword]
+    parts = [
+        rf"(?<!\w){re.escape(keyword)}(?!\w)" if keyword.isascii() else re.escape(keyword) for keyword in keywords if keyword
+    ]
     return re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
 
@@ -96,8 +98,9 @@ def ascii_letter(item: Item, rules: Rules) -> str | None:
 
 
 _REFUSAL = re.compile(
-    r"(?:i'?m sorry|i am sorry|sorry|unfortunately|i apologi[sz]e)?\W*(?:but )?\W*"
-    r"(?:i|we) (?:can ?not|can't|am unable to|am not able to|won't|will not|do not have the ability|am not allowed)\b"
+    r"(?:i'?m sorry|i am sorry|sorry|unfortunately|i apologi[sz]e)?\W{0,20}(?:but )?"
+    r"(?:i|we) (?:can ?not|can't|am unable to|am not able to|won't|will not"
+    r"|do not have the ability|am not allowed)\b(?! (?:wait|help but|stop|believe))"
     r"|(?:i'?m sorry|i am sorry|i apologi[sz]e)\W+(?:but|i)\b"
     r"|(?:很?抱歉|对不起|非常抱歉)[,，。]?\s*(?:我|但|作为)|我(?:无法|不能)(?:回答|提供|完成|满足)",
     re.IGNORECASE,

@@ -35,7 +35,10 @@ def unseal(line: bytes) -> dict[str, Any]:
         raise Damaged("it does not end with a checksum")
     if line[-10:-2] != b"%08x" % zlib.crc32(text):
         raise Damaged("its checksum does not fit")
-    body: dict[str, Any] = orjson.loads(text + b"}")
+    try:
+        body: dict[str, Any] = orjson.loads(text + b"}")
+    except orjson.JSONDecodeError as error:
+        raise Damaged(f"it is not JSON ({error})") from error
     return body
 
 
@@ -94,7 +97,7 @@ def read(line: bytes) -> Settled | Paid | dict[str, Any]:
             return _read_settled(body)
         if "seeddrill" in body:
             return body
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"a key is missing or has another type ({error})") from error
     raise Damaged("it is of an unknown kind")
 

@@ -15,14 +15,18 @@ import orjson
 from engine.core.text import collapse
 
 _REFERENCE_ITEM = re.compile(r"\n\d+\s?\. ")
-_ITEM = re.compile(r"(?:^|\n)[ \t]*(?:[*_#>]+[ \t]*)?(\d{1,3})[ \t]?[.):](?=\s)[ \t]*(?:[*_]+(?=[ \t\n]))?")
-_EMPHASIS = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
+_ITEM = re.compile(r"(?:^|\n)[ \t]*(?:#{1,6}[ \t]+)?(\d{1,3})[ \t]?[.):](?=\s)")
+_EMPHASIS = re.compile(r"(?<![*\w])(\*{1,2})(?=[^\s*])([^*\n]{1,400}?)(?<=[^\s*])\1(?![*\w])")
 _EXAMPLE = re.compile(r"Example\s?\d*\.?")
-_OUTPUT = re.compile(r"Output\s*\d*\s*:")
-_INPUT = re.compile(r"Input\s*\d*\s*:")
+_OUTPUT = re.compile(r"Output\s*(?:\d+\s*)?:")
+_INPUT = re.compile(r"Input\s*(?:\d+\s*)?:")
 _LABEL = re.compile(r"Class label:")
-_MARKED_LABEL = re.compile(r"^([ \t]*)(?:#{1,6}[ \t]+)?(\*\*|__)?([^*_\n]{1,40}?)(:?)(?(2)\2)(:?)(?=\s|$)", re.MULTILINE)
-_FIELD = re.compile(r"(?:^|\n)[ \t*_]*(?:\d+\s?\.)?[ \t*_]*(Instruction|Input|Output)[*_]*:[*_]*(?=\s|$)")
+_FIELD = re.compile(r"(?:^|\n)[ \t*_]*(?:\d+\s?\.[ \t*_]*)?(Instruction|Input|Output)[*_]*:[*_]*(?=\s|$)")
+_MARKED_LABEL = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+)?(\*\*|__|\*|_)([A-Z][^*_:\n]{0,39})(?::\1|\1:)", re.MULTILINE)
+_HEADED_LABEL = re.compile(r"^[ \t]*#{1,6}[ \t]+(Input|Output|Class label)[ \t]*:", re.MULTILINE)
+_HEADED_EXAMPLE = re.compile(
+    r"^([ \t]*)(?:#{1,6}[ \t]+)?(?:\*\*|__)?(Example[ \t]?\d*)[.:]?(?:\*\*|__)?[.:]?[ \t]*$", re.MULTILINE
+)
 _NOTHING = re.compile(r"^\W*(?:none|n/?a|no input|noinput|not applicable|empty)\W*$", re.IGNORECASE)
 
 
@@ -50,9 +54,11 @@ def items(text: str, *, continues: int | None = None) -> list[str]:
     """Items of a numbered list, white space collapsed, emphasis marks of Markdown removed.
 
     With `continues`, the number that ended the prompt, `text` goes on inside that item, so its start is the first item.
-    Otherwise what stands before the first number is a preamble. A number opens an item only if it follows on the one before
-    (numbers inside a sentence or a nested list do not). Nothing that is numbered and no continuation: `Malformed`.
+    Otherwise what stands before the first number is a preamble, and after a blank line the last item has ended. A number opens
+    an item only if it follows on the one before (numbers inside a sentence or a nested list do not). Nothing that is numbered
+    and no continuation: `Malformed`.
     """
+    text = _EMPHASIS.sub(r"\2", text)
     pieces: list[str] = []
     start, expected = (0, continues + 1) if continues is not None else (None, None)
     for match in _ITEM.finditer(text):
@@ -64,8 +70,8 @@ def items(text: str, *, continues: int | None = None) -> list[str]:
         start, expected = match.end(), number + 1
     if start is None:
         raise Malformed("no_list")
-    pieces.append(text[start:])
-    found = [collapse(_EMPHASIS.sub(r"\1", piece)).strip("*").strip() for piece in pieces]
+    pieces.append(text[start:] if continues is not None else text[start:].lstrip().split("\n\n", 1)[0])
+    found = [collapse(piece) for piece in pieces]
     if not any(found):
         raise Malformed("empty_list")
     return found
@@ -73,7 +79,7 @@ def items(text: str, *, continues: int | None = None) -> list[str]:
 
 def yes_or_no(text: str) -> bool:
     """The answer that `text` opens with, whatever its case, punctuation or emphasis; neither of the two: `Malformed`."""
-    match = re.match(r"\W*(yes|no)\b", text, re.IGNORECASE)
+    match = re.match(r"[\W_]*(yes|no)(?![^\W_])", text, re.IGNORECASE)
     if match is None:
         raise Malformed("unclear")
     return match.group(1).lower() == "yes"
@@ -120,7 +126,8 @@ def output_first(text: str) -> list[Pair]:
 
 def plain_labels(text: str) -> str:
     """`text` without Markdown around labels that open a line: "**Output:** 7" is "Output: 7", "### Example 1" is "Example 1"."""
-    return _MARKED_LABEL.sub(r"\1\3\4\5", text)
+    text = _HEADED_EXAMPLE.sub(r"\1\2", text)
+    return _HEADED_LABEL.sub(r"\1:", _MARKED_LABEL.sub(r"\2:", text))
 
 
 def blank_if_none(text: str) -> str:

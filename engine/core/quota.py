@@ -165,6 +165,8 @@ class Breaker:
         self._failures = 0
 
     def failed(self, now: float) -> None:
+        if now < self._until:
+            return  # a call that was on its way already when it opened: no news
         self._failures += 1
         if not self.closed:
             self._until = now + min(self.longest, 2.0 ** min(self._failures - self.limit, 16))

@@ -62,7 +62,7 @@ class Tally:
         step.kept += len(settled.kept)
         step.dropped.update(short(reason) for _, _, reason in settled.dropped)
         if settled.fault is not None:
-            step.faults[settled.fault.kind] += 1
+            step.faults[settled.fault.kind.value] += 1
         for reply in settled.replies:
             lane = self.lanes.setdefault(settled.lane, LaneTally())
             lane.add(reply.usage)

@@ -13,6 +13,9 @@ _NOT_LATIN = re.compile(r"[^a-z0-9]+")
 _WIDE_FORMS = re.compile("[\u3000\uf900-\ufaff\uff00-\uffef\U0002f800-\U0002fa1f]+")
 _ASCII_WORDS = "".join(chr(c).lower() if chr(c).isalnum() else " " for c in range(128))
 """What becomes of each ASCII character: a table is four times as fast as the expression that it stands for."""
+_RUNNING = bytes(byte for byte in range(256) if chr(byte).isalpha() or byte in b" \t\r\n" or byte >= 128)
+"""Bytes that several go into a token."""
+_BEFORE_NUMBERS = tuple(b" %d" % digit for digit in range(10))
 _CJK = (
     "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # iteration marks, kana
     "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"  # hangul
@@ -48,7 +51,14 @@ def reference_words(text: str) -> list[str]:
 def estimate_tokens(text: str) -> int:
     """Tokens that a model will count for `text`, estimated on the high side: a quota is reserved by it before sending.
 
-    Byte-pair vocabularies make about one token of 4 Latin letters and of 0.6 to 1 CJK characters; we take 3.5 and 1.
+    Byte-pair vocabularies make about one token of 4 Latin letters, of 0.6 to 1 CJK characters, of 1 to 3 digits, of most signs
+    and of a blank before a number; we take 3.5 letters, and one of each of the others.
     """
-    wide = 0 if text.isascii() else len(_IS_CJK.findall(text))
-    return wide + int((len(text.encode("utf-8", "surrogatepass")) - 3 * wide) / 3.5) + 1
+    data = text.encode("utf-8", "surrogatepass")
+    if text.isascii():
+        wide, letters = 0, len(data)
+    else:
+        wide = len(_IS_CJK.findall(text))
+        letters = len(data) - 3 * wide
+    single = len(data.translate(None, _RUNNING)) + sum(map(data.count, _BEFORE_NUMBERS))
+    return wide + single + int(max(0, letters - single) / 3.5) + 1

@@ -18,7 +18,7 @@ def find(name: str) -> Recipe:
     """The recipe called `name`: a file of this folder, or a dotted module of the user's own with a `RECIPE` in it."""
     try:
         module = import_module(name if "." in name else f"engine.recipes.{name}")
-    except ModuleNotFoundError as error:
+    except (ImportError, TypeError, ValueError) as error:
         raise PlanError(f"there is no recipe {name!r} ({error}); the recipes here are {', '.join(names())}") from error
     recipe = getattr(module, "RECIPE", None)
     if not isinstance(recipe, Recipe):

@@ -92,9 +92,8 @@ class Account:
             (outcome,) = lane.provider.decode((call,), response)
         except Fault as fault:
             outcome = fault
-        if isinstance(outcome, Fault) and lane.key and lane.key in outcome.detail:
-            hidden = outcome.detail.replace(lane.key, "[key]")
-            return Fault(outcome.kind, hidden, outcome.retry_after, billed=outcome.billed)
+        if isinstance(outcome, Fault) and lane.key:
+            return Fault(outcome.kind, without(outcome.detail, lane.key), outcome.retry_after, billed=outcome.billed)
         return outcome
 
     def learn(self, lane: Lane, outcome: Reply | Fault, now: float) -> None:
@@ -107,7 +106,7 @@ class Account:
             case FaultKind.RATE | FaultKind.BURST:
                 pause = outcome.retry_after
                 if pause is None:
-                    pause = min(LONGEST_PAUSE, 2.0**self._refusals)
+                    pause = min(LONGEST_PAUSE, 2.0 ** min(self._refusals, 16))
                     self._refusals += 1
                 # never earlier than the hint, and not all clients of the account at the same moment
                 self.ledger.pause(now + pause + self._rng.uniform(0.0, 0.1 * pause + 0.1))
@@ -166,20 +165,29 @@ def concurrent(quota: Quota) -> int:
     return 1000 if per_minute == math.inf else max(8, min(4000, math.ceil(per_minute)))
 
 
+def without(text: str, key: str) -> str:
+    """The text without the key, and without the first part of it where the text was cut inside."""
+    text = text.replace(key, "[key]")
+    cut = next((n for n in range(len(key) - 1, 3, -1) if text.endswith(key[:n])), 0)
+    return f"{text[:-cut]}[key]" if cut else text
+
+
 def secret(source: str | None) -> str:
     """The key that `env:NAME` or `file:PATH` leads to, "" where none is needed. Raises `LaneError` that names the place only."""
     if source is None:
         return ""
     kind, _, place = source.partition(":")
     if kind == "env":
-        value = os.environ.get(place, "")
-        if not value.strip():
-            raise LaneError(f"the environment variable {place} is not set: put the provider's key in it")
-        return value.strip()
-    try:
-        value = Path(place).expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
+        value = os.environ.get(place, "").strip()
+        missing = f"the environment variable {place} is not set: put the provider's key in it"
+    else:
+        missing = f"the key file {place} is empty"
+        try:
+            value = Path(place).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
     if not value:
-        raise LaneError(f"the key file {place} is empty")
+        raise LaneError(missing)
+    if not value.isprintable():
+        raise LaneError(f"what {source} leads to is no key: it has several lines, or characters that no header can carry")
     return value

@@ -109,6 +109,7 @@ class Journal:
         names = [name for name in store.names() if name.endswith(".jsonl")]
         self._name = names[-1] if names else "00000.jsonl"
         self._empty = not names
+        self._failed: DiskError | None = None
 
     def replay(self) -> Iterator[Settled | Paid]:
         """Every line so far, oldest first. A last line without its newline was never acknowledged: it is cut off.
@@ -133,6 +134,8 @@ class Journal:
 
     def append(self, data: bytes) -> None:
         """Add whole lines and make them last. Raises `DiskError`, after which the journal takes nothing more."""
+        if self._failed is not None:
+            raise self._failed
         try:
             if self._empty:
                 data = lines.seal({"seeddrill": lines.FORMAT, **self._header}) + data
@@ -140,10 +143,11 @@ class Journal:
             self._store.sync(self._name)
             self._empty = False
         except OSError as error:
-            raise DiskError(
+            self._failed = DiskError(
                 f"{self._where}/{self._name} cannot be written: {error.strerror or error}. Every answer journaled before "
                 "is safe; make room or mend the disk, then run the same command again"
-            ) from error
+            )
+            raise self._failed from error
 
     def _check_header(self, name: str, header: dict[str, Any]) -> None:
         if header["seeddrill"] != lines.FORMAT:

@@ -6,8 +6,11 @@ Owned by one event loop. It never retries: that is the scheduler's.
 from __future__ import annotations
 
 import math
+from functools import cache
 from types import TracebackType
 from typing import Protocol, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import anyio
@@ -39,7 +42,7 @@ class Wire:
             # a total limit would kill long generations, and its timer costs 13% of a call: the deadline is ours
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            trust_env=False,  # it would also take passwords from a .netrc, in place of the lane's key
         )
         return self
 
@@ -53,7 +56,12 @@ class Wire:
         try:
             with anyio.fail_after(timeout):
                 async with self._session.request(
-                    request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+                    request.method,
+                    request.url,
+                    headers=request.headers,
+                    data=request.body,
+                    allow_redirects=False,
+                    proxy=proxy(request.url),
                 ) as answer:
                     first_byte = anyio.current_time() - started
                     body = await answer.read()
@@ -67,6 +75,22 @@ class Wire:
             raise Fault(FaultKind.NETWORK, f"the connection broke: {_named(error)}", billed=True) from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return HttpResponse(answer.status, headers, body, anyio.current_time() - started, first_byte)
+
+
+@cache
+def _proxies() -> dict[str, str]:
+    return getproxies()
+
+
+def proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address (`https_proxy`, `http_proxy`, `all_proxy`, less `no_proxy`)."""
+    proxies = _proxies()
+    if not proxies:
+        return None
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc):
+        return None
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _named(error: BaseException) -> str:

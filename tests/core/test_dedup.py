@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from random import Random
 from types import SimpleNamespace
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from engine.core.dedup import Index, Match, nearest_among
+from engine.core.score import rouge_l
 from engine.core.text import reference_words, words
 
-quick = settings(max_examples=40, deadline=None, derandomize=True)
+quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 judge = RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=words))
 texts = st.lists(st.sampled_from(["write", "a", "short", "poem", "诗", "歌", "!"]), max_size=9).map(" ".join)
@@ -53,6 +55,78 @@ def test_near_is_strictly_above_the_threshold(stream: list[str], query: str) -> 
     assert index.nearest(query) == best
     for threshold in {0.7, 1.0, *(match.score for match in ranked)}:
         assert index.near(query, threshold) == (best if best is not None and best.score > threshold else None)
+
+
+def varied(rng: Random, vocabulary: int, longest: int) -> list[str]:
+    """200 texts of frequent and rare words, two in three of them earlier ones with some words taken out or put in."""
+    tokens = [f"w{n}" for n in range(vocabulary)]
+    weights = [1 / (n + 1) for n in range(vocabulary)]
+    stream: list[list[str]] = []
+    for _ in range(200):
+        text = rng.choices(tokens, weights, k=rng.randint(1, longest))
+        if stream and rng.random() < 2 / 3:
+            text = [token for token in rng.choice(stream) if rng.random() < 0.85] + text[: rng.randint(1, 3)]
+        stream.append(text)
+    return [" ".join(text) for text in stream]
+
+
+@pytest.mark.parametrize(("vocabulary", "longest"), [(50, 8), (3000, 30), (400, 200)], ids=["few words", "sentences", "pages"])
+def test_a_long_stream_is_judged_as_by_force(vocabulary: int, longest: int) -> None:
+    """Whatever lengths and words a stream has, the match at every threshold is the best of all, to the last bit."""
+    rng = Random(vocabulary)
+    index = Index()
+    before: list[list[str]] = []
+    for n, text in enumerate(varied(rng, vocabulary, longest)):
+        tokens = words(text)
+        scores = [rouge_l(earlier, tokens) for earlier in before]
+        best = Match(str(scores.index(max(scores))), max(scores)) if tokens and any(scores) else None
+        assert index.nearest(text) == best
+        for threshold in (0.7, rng.uniform(0.01, 1.0), best.score if best else 0.5):
+            assert index.near(text, threshold) == (best if best and best.score > threshold else None)
+        index.add(str(n), text)
+        before.append(tokens)
+
+
+def test_the_last_bit_decides_here_too() -> None:
+    """Of all pairs below 60 tokens at exactly 7/10, those are near whose float is above 0.7, as rouge_score decides."""
+    pairs = [(m, n) for m in range(1, 60) for n in range(1, 60) if 7 * (m + n) % 20 == 0 and 7 * (m + n) <= 20 * min(m, n)]
+    above = 0
+    for m, n in pairs:
+        shared = [f"s{k}" for k in range(7 * (m + n) // 20)]
+        text = shared + [f"m{k}" for k in range(m - len(shared))]
+        query = shared + [f"n{k}" for k in range(n - len(shared))]
+        score = rouge_l(text, query)
+        match = filled(["a short poem"] * 9 + [" ".join(text)]).near(" ".join(query), 0.7)
+        assert match == (Match("9", score) if score > 0.7 else None)
+        above += score > 0.7
+    assert (len(pairs), above) == (83, 48)
+
+
+@pytest.mark.parametrize("copies", [1, 20])
+@pytest.mark.parametrize("rare", [("yak", "zebra"), ("zebra", "yak")])
+def test_the_earliest_of_equals_wins_whatever_its_words(rare: tuple[str, str], copies: int) -> None:
+    """Neither how rare a shared word is nor when it was first seen changes which of many equal matches is found."""
+    equals = [f"{word} drinks cold water" for word in rare for _ in range(copies)]
+    score = rouge_l(["a", "b", "c", "d"], ["a", "x", "b", "c", "d"])
+    for count in range(200, 208):
+        index = filled(["yak zebra", *(f"filler number {n}" for n in range(count)), *equals])
+        assert index.near("yak zebra drinks cold water", 0.7) == Match(str(count + 1), score)
+
+
+def test_longer_texts_may_come_later() -> None:
+    """What was worked out for short texts is not in the way when much longer ones are added."""
+    index = filled(["write a poem"])
+    for n in (10, 100, 1000):
+        assert index.near("write a very short poem", 0.7) == Match("0", rouge_l(["a", "b", "c"], ["a", "b", "x", "x", "c"]))
+        index.add(f"long/{n}", " ".join(["write a very", *(f"w{k}" for k in range(n)), "poem"]))
+
+
+def test_a_text_may_be_as_long_as_a_book() -> None:
+    """Tens of thousands of tokens are compared like a few."""
+    book = [f"w{n}" for n in range(50_000)]
+    index = filled(["a short poem", " ".join(book), " ".join(["w1"] * 50_000)])
+    assert index.near(" ".join(book[:-5]), 0.7) == Match("1", rouge_l(book, book[:-5]))
+    assert index.near(" ".join(["w1", "w2"] * 25_000), 0.7) is None
 
 
 @quick
@@ -111,13 +185,20 @@ def test_an_index_grows_without_bounds() -> None:
     assert index.nearest("task number 2499") == Match("2499", 1.0)
 
 
+def test_many_equals_keep_their_order() -> None:
+    """Among hundreds of copies the earliest come first."""
+    index = filled(["write a poem", "write a short poem"] * 200)
+    assert [match.id for match in index.neighbours("write a poem", 300)] == [
+        str(n) for n in [*range(0, 400, 2), *range(1, 200, 2)]
+    ]
+
+
 def test_a_vocabulary_may_be_larger_than_the_basic_plane() -> None:
     """Tokens stay distinct where their numbers pass the code points that no character has."""
-    vocabulary = [f"w{n}" for n in range(60_000)]
-    pieces = [" ".join(vocabulary[n : n + 5]) for n in range(55_000, 60_000, 5)]
-    index = filled([" ".join(vocabulary), *pieces])
-    for n in (1, 58, 59, 60, 61, 1000):
-        assert index.nearest(pieces[n - 1]) == Match(str(n), 1.0)
+    pieces = [" ".join(f"w{n + m}" for m in range(5)) for n in range(0, 60_000, 5)]
+    index = filled(pieces)
+    for n in (0, 409, 11_058, 11_059, 11_060, 11_468, 11_469, 11_999):
+        assert index.neighbours(pieces[n], 2) == [Match(str(n), 1.0)]
 
 
 @quick

@@ -15,7 +15,7 @@ from engine.core.faults import Fault, FaultKind
 from engine.core.lines import Damaged, read, seal, write_paid, write_settled
 from engine.core.types import Item, Paid, Reply, Settled, Stop, Usage
 
-quick = settings(max_examples=40, deadline=None, derandomize=True)
+quick = settings(max_examples=30, deadline=None, derandomize=True)
 
 counts = st.integers(0, 2**53)
 values = st.recursive(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from engine.core.rng import digest, stream
 
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 keys = st.tuples(st.integers(0, 2), *[st.sampled_from(["", "a", "b", "ab", "1"]) | st.integers(0, 11)] * 2)
 

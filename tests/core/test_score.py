@@ -11,7 +11,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from engine.core.score import f_measure, rouge_l
 from engine.core.text import words
 
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=40, deadline=None, derandomize=True)
 
 judge = RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=words))
 english = st.sampled_from(["write", "a", "poem", "about", "the", "sea", "in", "NASA's", "style", "!"])

@@ -11,7 +11,7 @@ from rouge_score.tokenize import tokenize
 
 from engine.core.text import collapse, estimate_tokens, reference_words, words
 
-quick = settings(max_examples=100, deadline=None, derandomize=True)
+quick = settings(max_examples=60, deadline=None, derandomize=True)
 
 alphabetic = st.text(st.characters(max_codepoint=0x10FF))
 """ASCII, Latin, Greek, Cyrillic, Arabic, Indic scripts: all that comes before the first hangul letter."""

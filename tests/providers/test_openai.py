@@ -42,7 +42,7 @@ def decoded(body: Any, status: int = 200, call: Call = CHAT, **headers: str) -> 
 
 
 def faulted(body: Any, status: int, **headers: str) -> Fault:
-    outcome = decoded(body, status, **headers)
+    outcome = decoded(body, status, CHAT, **headers)
     assert isinstance(outcome, Fault)
     return outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ EXAMPLES = (
 )
 
 
+@cache
 def made(**options: Any) -> Context:
     """The context of a plan with these options."""
     data = {"recipe": "alpaca", "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": options}
@@ -143,10 +145,11 @@ def test_a_completion_goes_on_after_the_first_label(options: dict[str, Any]) -> 
     assert verdict(made(**options), ANSWER).kept == tuple(enumerate(TASKS))
 
 
-def test_a_chat_writes_whole_blocks() -> None:
-    """In chat style the reply may say something first, and gives every task its own labels and marks."""
-    text = f"Here you are:\n###\n**4. Instruction:**{ANSWER}"
-    assert [item for _, item in verdict(made(), text, style="chat").kept] == TASKS
+@pytest.mark.parametrize(("remark", "lost"), [("", {}), ("Here you are:\n", {0: "malformed_block"})])
+def test_a_chat_writes_whole_blocks(remark: str, lost: dict[int, str]) -> None:
+    """In chat style every task has its own labels and marks; what the model says before them is no task."""
+    result = verdict(made(), f"{remark}###\n**4. Instruction:**{ANSWER}", style="chat")
+    assert ([item for _, item in result.kept], reasons(result)) == (TASKS, lost)
 
 
 @pytest.mark.parametrize("options", [{}, {"parity": True}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ LABEL = {"id": "classify/1.0", "instruction": "Is the message spam?", "is_classi
 STYLES: tuple[Style, ...] = ("completion", "chat")
 
 
+@cache
 def made(seeds: str | None = None, **options: Any) -> Context:
     """The context of a plan with these options."""
     data = {"recipe": "self_instruct", "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": options}
@@ -176,28 +178,28 @@ def test_labels_come_first_for_classification_only() -> None:
     assert "Output:" in words_of(question(made(), SORT))
 
 
-def test_demonstrations_are_as_many_as_published() -> None:
-    """31 tasks, 12 of them classification, in the classifying prompt; 11 and 16 tasks in the answering ones."""
+def test_demonstrations_are_many_and_mixed() -> None:
+    """31 tasks in the classifying prompt, 12 of them classification, as published; 11 and 12 tasks in the answering ones."""
     classify, answer, label = (words_of(question(made(), item)) for item in ({"instruction": "X"}, SORT, LABEL))
     assert (classify.count("classification? Yes\n"), classify.count("classification? No\n")) == (12, 19)
     assert answer.count("\nTask: ") - 1 == 11
-    assert label.count("\nTask: ") - 1 == 16
+    assert label.count("\nTask: ") - 1 == 12
 
 
-def test_parity_draws_as_published() -> None:
+@pytest.mark.parametrize("style", STYLES)
+def test_parity_draws_as_published(style: Style) -> None:
     """Every decoding setting of the three prompts is the published one, stop sequences included."""
     context = made(parity=True)
     greedy = {"temperature": 0.0, "top_p": 0.0, "frequency_penalty": 0.0}
-    endings = ("Example 6", "Task:")
-    assert proposal(context).decoding == Decoding(
+    propose, classify = proposal(context, style).decoding, question(context, {"instruction": "X"}, style).decoding
+    answer, label = question(context, SORT, style).decoding, question(context, LABEL, style).decoding
+    assert propose == Decoding(
         max_tokens=1024, temperature=0.7, top_p=0.5, frequency_penalty=0.0, presence_penalty=2.0,
         stop=("\n\n", "\n16", "16.", "16 ."),
     )  # fmt: skip
-    assert question(context, {"instruction": "X"}).decoding == Decoding(
-        max_tokens=3, presence_penalty=0.0, stop=("\n", "Task"), **greedy
-    )
-    assert question(context, SORT).decoding == Decoding(max_tokens=350, presence_penalty=1.5, stop=endings, **greedy)
-    assert question(context, LABEL).decoding == Decoding(max_tokens=300, presence_penalty=1.5, stop=endings, **greedy)
+    assert classify == Decoding(max_tokens=3, presence_penalty=0.0, stop=("\n", "Task"), **greedy)
+    assert answer == Decoding(max_tokens=350, presence_penalty=1.5, stop=("Example 6", "Task:"), **greedy)
+    assert label == Decoding(max_tokens=300, presence_penalty=1.5, stop=("Example 6", "Task:"), **greedy)
 
 
 def test_the_default_length_of_answers_depends_on_the_style_only() -> None:

@@ -33,7 +33,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
     """A server that answers every request with `handler`; its address."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.0)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -185,7 +185,7 @@ def test_address_that_is_none_closes_the_lane(url: str) -> None:
 
 
 def test_key_of_the_lane_goes_before_a_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passwords that lie in the user's .netrc neither replace a lane's key nor stop its calls, and no server gets them unasked."""
+    """What lies in the user's .netrc neither replaces a lane's key nor stops its calls, and no server gets it unasked."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login bob password swordfish\n")
     netrc.chmod(0o600)

@@ -1,0 +1,275 @@
+"""Account: where keys come from, what a quota becomes, what an account learns from each outcome, and that no key gets out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import anyio
+import orjson
+import pytest
+
+import providers
+from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.quota import Ledger
+from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stop, Usage
+from engine.runtime.account import UNDECLARED, Account, Lane, LaneState, concurrent, declared, secret, spacing, view
+
+KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+CALL = Completion("A river: ", Decoding(max_tokens=5))
+REPLY = Reply(text="Wien", stop=Stop.END, usage=Usage())
+
+
+def lane(name: str = "main", *roles: str) -> Lane:
+    plan = LanePlan(provider="openai", model="m", base_url="http://127.0.0.1:9/v1")
+    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=KEY)
+
+
+def account(*lanes: Lane, quota: Quota = Quota(concurrent=8)) -> Account:  # noqa: B008
+    return Account("account", list(lanes), Ledger(quota), None)
+
+
+# Keys
+
+
+def test_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`env:NAME` is the variable's value without white space around it; no source is no key."""
+    monkeypatch.setenv("SEEDDRILL_TEST_KEY", f" {KEY}\n")
+    assert secret("env:SEEDDRILL_TEST_KEY") == KEY
+    assert secret(None) == ""
+
+
+@pytest.mark.parametrize("value", [None, "", "  \n"])
+def test_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    """A variable that is not there, or is there without a key in it, is reported by its name."""
+    monkeypatch.delenv("SEEDDRILL_TEST_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("SEEDDRILL_TEST_KEY", value)
+    with pytest.raises(LaneError, match="SEEDDRILL_TEST_KEY is not set"):
+        secret("env:SEEDDRILL_TEST_KEY")
+
+
+def test_key_comes_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`file:PATH` is the file's text, read again each time; a tilde is the user's home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    assert secret("file:~/key") == secret(f"file:{tmp_path / 'key'}") == KEY
+    (tmp_path / "key").write_text("sk-next")
+    assert secret("file:~/key") == "sk-next"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "cannot be read"), (b" \n", "is empty"), (b"sk-\xff", "cannot be read"), ("folder", "cannot be read")],
+)
+def test_unusable_key_file_is_named(tmp_path: Path, content: bytes | str | None, reason: str) -> None:
+    """A file that is missing, empty, a folder or no text is reported by its path, and nothing of what is in it."""
+    path = tmp_path / "key"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        path.mkdir()
+    with pytest.raises(LaneError, match=reason) as caught:
+        secret(f"file:{path}")
+    assert str(path) in str(caught.value)
+    assert "sk-" not in str(caught.value)
+
+
+def test_key_of_several_lines_is_refused(tmp_path: Path) -> None:
+    """A line break inside a key can stand in no header: it is the file's fault, told once, not a network's at every call."""
+    (tmp_path / "key").write_text("sk-one\nsk-two\n")
+    with pytest.raises(LaneError) as caught:
+        secret(f"file:{tmp_path / 'key'}")
+    assert "sk-" not in str(caught.value)
+
+
+def test_lane_does_not_show_its_key() -> None:
+    """A lane may be logged."""
+    assert KEY not in repr(lane()) + repr(account(lane()))
+
+
+class Echo:
+    """A network that answers with a text, or breaks with it."""
+
+    def __init__(self, status: int | None, text: str) -> None:
+        self._status = status
+        self._text = text
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        if self._status is None:
+            raise Fault(FaultKind.NETWORK, self._text, billed=True)
+        body = orjson.dumps({"error": {"message": self._text}})
+        return HttpResponse(self._status, {"retry-after": "7"}, body)
+
+
+def attempted(wire: Echo) -> Fault:
+    outcome = anyio.run(account(lane()).attempt, lane(), CALL, wire, 1.0, lambda: 0.0)
+    assert isinstance(outcome, Fault)
+    return outcome
+
+
+@pytest.mark.parametrize("status", [None, 200, 400, 401, 403, 429, 500])
+@pytest.mark.parametrize("padding", [0, 150], ids=["whole", "cut by the length of the message"])
+def test_key_that_a_server_echoes_stays_inside(status: int | None, padding: int) -> None:
+    """Whatever a server or the network says about the key, no part of it worth having reaches a fault, a log or the journal."""
+    fault = attempted(Echo(status, f"{'x' * padding} no access for {KEY}, sorry"))
+    assert KEY[:16] not in str(fault) + repr(fault)
+
+
+def test_hiding_the_key_changes_nothing_else() -> None:
+    """Kind, hint and bill of a fault stay as they were."""
+    assert attempted(Echo(429, f"slow down, {KEY}")).retry_after == 7.0
+    broken = attempted(Echo(None, f"reset by {KEY}"))
+    assert (broken.kind, broken.billed, broken.detail) == (FaultKind.NETWORK, True, "reset by [key]")
+
+
+# Quotas
+
+
+def test_account_without_a_quota_starts_small() -> None:
+    """A lane that declares nothing gets a few calls in flight, and keeps how its vendor counts."""
+    assert declared(Quota()) == Quota(concurrent=UNDECLARED)
+    assert declared(Quota(counts="reserved")) == Quota(concurrent=UNDECLARED, counts="reserved")
+
+
+def test_declared_quota_stays_as_it_is() -> None:
+    """One figure is a declaration."""
+    for quota in (Quota(requests_per_day=50), Quota(concurrent=500), Quota(characters_per_month=1e6)):
+        assert declared(quota) is quota
+
+
+@pytest.mark.parametrize(
+    ("quota", "connections"),
+    [
+        (Quota(), 1000),
+        (Quota(tokens_per_minute=1e6), 1000),
+        (Quota(concurrent=3, requests_per_minute=600), 3),
+        (Quota(requests_per_minute=3), 8),
+        (Quota(requests_per_minute=599.5), 600),
+        (Quota(requests_per_second=5), 300),
+        (Quota(requests_per_second=5, requests_per_minute=100), 100),
+        (Quota(requests_per_second=1000), 4000),
+    ],
+)
+def test_connections_suffice_for_a_minute_of_requests(quota: Quota, connections: int) -> None:
+    """As many connections as calls may be in flight; where only a rate is known, a minute's worth, within bounds."""
+    assert concurrent(quota) == connections
+
+
+@pytest.mark.parametrize(
+    ("quota", "amount", "period"),
+    [
+        (Quota(requests_per_minute=60), 1.0, 1.0),
+        (Quota(requests_per_minute=30), 1.0, 2.0),
+        (Quota(requests_per_second=2, requests_per_minute=60), 1.0, 1.0),
+        (Quota(requests_per_second=200), 1.0, 0.005),
+        (Quota(requests_per_second=1000), 50.0, 0.05),
+    ],
+)
+def test_requests_are_spaced_at_the_mean_rate(quota: Quota, amount: float, period: float) -> None:
+    """One request a turn at the slowest of the declared rates; above 200 a second several in turns of 50 ms."""
+    limiter = spacing(quota)
+    assert limiter is not None
+    assert limiter.max_rate == amount
+    assert limiter.time_period == pytest.approx(period)
+
+
+def test_nothing_is_spaced_without_a_rate() -> None:
+    """Tokens, concurrency and days make no even row of requests."""
+    assert spacing(Quota(tokens_per_minute=1000, concurrent=4, requests_per_day=9)) is None
+
+
+# What is learnt
+
+
+def test_rate_pauses_the_account_for_as_long_as_it_is_told() -> None:
+    """A hint is kept, with up to a tenth more, so that not all clients come back at the same moment."""
+    for kind in (FaultKind.RATE, FaultKind.BURST):
+        one = account(lane())
+        one.learn(one.lanes[0], Fault(kind, retry_after=10.0), now=100.0)
+        assert one.ledger.paused(109.99)
+        assert not one.ledger.paused(111.11)
+        assert one.lane_state(one.lanes[0], 105.0) is LaneState.PAUSED
+        assert one.breaker.closed
+
+
+def test_rate_without_a_hint_pauses_longer_each_time() -> None:
+    """1, 2, 4 … seconds up to a minute, and from the beginning after an answer."""
+    one = account(lane())
+    now = 0.0
+    for expected in (1, 2, 4, 8, 16, 32, 60, 60):
+        now += 1000.0
+        one.learn(one.lanes[0], Fault(FaultKind.RATE), now)
+        assert expected <= one.opening(now) <= 1.1 * expected + 0.1
+    one.learn(one.lanes[0], REPLY, now)
+    one.learn(one.lanes[0], Fault(FaultKind.RATE), now + 1000.0)
+    assert one.opening(now + 1000.0) <= 1.2
+
+
+@pytest.mark.parametrize("kind", [FaultKind.OVERLOAD, FaultKind.NETWORK])
+def test_sick_provider_is_left_alone_for_a_while(kind: FaultKind) -> None:
+    """Five failures in a row open the breaker, an answer closes it, and neither says anything about the quota."""
+    one = account(lane())
+    for _ in range(4):
+        one.learn(one.lanes[0], Fault(kind), now=0.0)
+    assert one.opening(0.0) == 0.0
+    one.learn(one.lanes[0], Fault(kind), now=0.0)
+    assert one.opening(0.0) == 1.0
+    assert one.lane_state(one.lanes[0], 0.0) is LaneState.PAUSED
+    assert not one.ledger.paused(0.0)
+    one.learn(one.lanes[0], REPLY, now=1.0)
+    assert one.lane_state(one.lanes[0], 1.0) is LaneState.OPEN
+
+
+@pytest.mark.parametrize("kind", [FaultKind.BAD, FaultKind.REFUSED, FaultKind.TOO_BIG, FaultKind.MALFORMED])
+def test_answer_about_the_request_says_that_the_provider_is_well(kind: FaultKind) -> None:
+    """A provider that declines a request is up: such faults end a row of failures, and close nothing."""
+    one = account(lane())
+    for outcome in (*[FaultKind.OVERLOAD] * 4, kind, *[FaultKind.OVERLOAD] * 4):
+        one.learn(one.lanes[0], Fault(outcome), now=0.0)
+    assert one.lane_state(one.lanes[0], 0.0) is LaneState.OPEN
+    assert one.opening(0.0) == 0.0
+
+
+def test_exhausted_quota_closes_every_lane_of_the_account() -> None:
+    """The balance is the account's, so none of its lanes asks any more; the first reason stays."""
+    one = account(lane("a"), lane("b"))
+    one.learn(one.lanes[0], Fault(FaultKind.QUOTA, "HTTP 429 insufficient_quota"), now=0.0)
+    one.learn(one.lanes[1], Fault(FaultKind.AUTH, "HTTP 401"), now=0.0)
+    assert [closed.closed for closed in one.lanes] == ["quota: HTTP 429 insufficient_quota"] * 2
+    assert one.lane_state(one.lanes[1], 0.0) is LaneState.CLOSED
+
+
+def test_refused_key_closes_its_own_lane_only() -> None:
+    """Another model of the same account may still be allowed."""
+    one = account(lane("a"), lane("b"))
+    one.learn(one.lanes[0], Fault(FaultKind.AUTH, "HTTP 404 model_not_found"), now=0.0)
+    assert [lane.closed for lane in one.lanes] == ["auth: HTTP 404 model_not_found", None]
+
+
+def test_lane_ends_with_its_own_server() -> None:
+    """A failed call asks after the server where it is ours, and a dead one closes the lane with its last words."""
+    one = account(lane())
+    one.lanes[0].fate = lambda: "the model server ended (exit code 9)"
+    one.learn(one.lanes[0], Fault(FaultKind.NETWORK), now=0.0)
+    assert one.lanes[0].closed == "the model server ended (exit code 9)"
+
+
+def test_account_opens_when_a_call_has_ended() -> None:
+    """At its concurrency an account waits for one of its own calls, however long that takes."""
+    one = account(lane(), quota=Quota(concurrent=1))
+    usage = one.weigh(one.lanes[0], (CALL, CALL))
+    assert usage.requests == 2
+    ticket = one.ledger.charge(usage, 0.0)
+    assert one.opening(1e9) == math.inf
+    one.ledger.settle(ticket, None)
+    assert one.opening(0.0) == 0.0
+
+
+def test_view_knows_whether_another_lane_could_help() -> None:
+    """A lane is alone where no other open lane serves any of its roles."""
+    main, other, apart = lane("main", "propose", "answer"), lane("other", "answer"), lane("apart", "classify")
+    lanes = [main, other, apart]
+    assert [view(one, lanes).alone for one in lanes] == [False, False, True]
+    other.close("auth: HTTP 401")
+    assert view(main, lanes).alone
