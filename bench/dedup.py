@@ -1,13 +1,15 @@
 """The dedup index against the published loop and against plain rapidfuzz, on one core. One JSON line a size.
 
     python bench/dedup.py [--size N ...] [--texts FILE] [--quick]     decisions at ROUGE-L 0.7
+    python bench/dedup.py --check [--size N] [--texts FILE]           every decision of a stream, compared
     python bench/dedup.py --lag                                       event-loop lag of a run with 200 answers a second
 
 `vs_reference` extrapolates the published loop (rouge_score over the whole pool) from sampled pairs; `vs_cdist` compares with
 `rapidfuzz.process.cdist` of sampled queries, 64 at once, over the whole pool, then the float expression in numpy. Both are timed
 between slices of the index's own queries in the same process. Up to 200,000 texts all are checked in order as a stream; at a
 million the pool is loaded by `add`, and 2,000 queries are timed. `identical` says that every sampled decision agrees with
-cdist's, and that every sampled score equals rouge_score's to the last bit.
+cdist's, and that every sampled score equals rouge_score's to the last bit. `--check` compares all decisions: the index and cdist
+take in the same stream side by side, and rouge_score itself judges 20,000 of them and every one with |F - 0.7| < 0.01.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from rouge_score.rouge_scorer import RougeScorer
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench import corpus
 from engine.core.dedup import Index
+from engine.core.score import f_measure
 from engine.core.text import words
 
 SIZES = (1_000, 10_000, 52_000, 200_000, 1_000_000)
@@ -101,7 +104,7 @@ def compare(index: Index, pool: list[str], queries: list[str]) -> dict[str, obje
             times.append(time.perf_counter() - began)
             candidates += len(index._candidates(index._known(words(text)), THRESHOLD))
         began = time.perf_counter()
-        best = _best_by_cdist([_coded(text, numbers) for text in batch], coded, lengths)
+        best = [float(row.max()) for row in _scores_by_cdist([_coded(text, numbers) for text in batch], coded, lengths)]
         seconds += time.perf_counter() - began
         identical &= [match.score if match else None for match in matches] == [s if s > THRESHOLD else None for s in best]
     for text in queries[len(plain) :]:
@@ -124,14 +127,56 @@ def _coded(text: str, numbers: dict[str, int]) -> str:
     return "".join(chr(code if code < 0xD800 else code + 0x800) for code in codes)
 
 
-def _best_by_cdist(queries: list[str], pool: list[str], lengths: np.ndarray) -> list[float]:
+def checked(size: int, source: Iterator[str]) -> dict[str, object]:
+    """The index and plain cdist over one stream: are all decisions, matches and scores the same?"""
+    index, numbers = Index(), {}
+    pool: list[str] = []
+    coded: list[str] = []
+    different = 0
+    nearest: list[tuple[str, str, float]] = []
+    while batch := list(islice(source, min(64, size - len(nearest)))):
+        codes = [_coded(text, numbers) for text in batch]
+        lengths = np.array([len(code) for code in coded], dtype=float)
+        rows = _scores_by_cdist(codes, coded, lengths) if coded else [np.zeros(0)] * len(batch)
+        fresh: list[int] = []
+        for text, code, row in zip(batch, codes, rows, strict=True):
+            here = [f_measure(int(LCSseq.similarity(coded[n], code)), len(coded[n]), len(code)) for n in fresh]
+            scores = np.concatenate([row, here])
+            best = int(scores.argmax()) if len(scores) else -1
+            score = float(scores[best]) if len(scores) else 0.0
+            match = index.near(text, THRESHOLD)
+            expected = (str(best), score) if score > THRESHOLD else None
+            different += (tuple(match) if match else None) != expected
+            if best >= 0:
+                nearest.append((pool[best], text, score))
+            else:
+                nearest.append((text, text, 1.0))
+            if expected is None:
+                index.add(str(len(pool)), text)
+                fresh.append(len(pool))
+                pool.append(text)
+                coded.append(code)
+    return {"size": len(nearest), "accepted": len(pool), "different_from_cdist": different, **_judged(nearest)}
+
+
+def _judged(nearest: list[tuple[str, str, float]]) -> dict[str, int]:
+    """rouge_score's own word on a sample of the decisions, and on all that are close to the threshold."""
+    scorer = RougeScorer(["rougeL"], tokenizer=Ours())
+    sample = random.Random(0).sample(range(len(nearest)), min(20_000, len(nearest)))
+    close = [n for n, (_, _, score) in enumerate(nearest) if abs(score - THRESHOLD) < 0.01]
+    judged = {*sample, *close}
+    wrong = sum(scorer.score(nearest[n][0], nearest[n][1])["rougeL"].fmeasure != nearest[n][2] for n in judged)
+    return {"judged_by_rouge_score": len(judged), "of_them_close": len(close), "different_from_rouge_score": wrong}
+
+
+def _scores_by_cdist(queries: list[str], pool: list[str], lengths: np.ndarray) -> list[np.ndarray]:
     lcs = cdist(queries, pool, scorer=LCSseq.similarity, dtype=np.int32)
-    scores = []
+    rows = []
     for row, query in zip(lcs, queries, strict=True):
         precision, recall = row / lengths, row / len(query)
         total = precision + recall
-        scores.append(float(np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0).max()))
-    return scores
+        rows.append(np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0))
+    return rows
 
 
 def _rouge(index: Index, pool: list[str], queries: list[str]) -> tuple[float, bool]:
@@ -160,6 +205,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, action="append", help="sizes to measure; default 1K, 10K, 52K, 200K, 1M")
     parser.add_argument("--texts", type=Path, help="a file with one text a line, instead of the built-in corpus")
     parser.add_argument("--quick", action="store_true", help="1,000 and 10,000 only")
+    parser.add_argument("--check", action="store_true", help="compare every decision instead of timing them")
     parser.add_argument("--lag", action="store_true", help="event-loop lag instead")
     chosen = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -169,14 +215,14 @@ def main() -> None:
 
         print(orjson.dumps(lag(10 if chosen.quick else 30)).decode(), flush=True)
         return
-    for size in chosen.size or (SIZES[:2] if chosen.quick else SIZES):
+    for size in chosen.size or (SIZES[:2] if chosen.quick else (52_000,) if chosen.check else SIZES):
         if chosen.texts is None:
             source = corpus.texts()
         else:
             lines = chosen.texts.read_text(encoding="utf-8").splitlines()
             size = min(size, max(1, len(lines) - SAMPLE))
             source = iter(lines)
-        print(orjson.dumps(measured(size, source)).decode(), flush=True)
+        print(orjson.dumps((checked if chosen.check else measured)(size, source)).decode(), flush=True)
 
 
 if __name__ == "__main__":

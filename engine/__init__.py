@@ -6,8 +6,9 @@ Names are loaded when they are first used: importing a pure room opens no socket
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from engine.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from engine.app import Outcome as Outcome
@@ -30,12 +31,7 @@ _HOMES = {
     "run": "engine.app",
 }
 
-__all__ = list(_HOMES)
-
-try:
-    __version__ = version("seeddrill")
-except PackageNotFoundError:  # a checkout that was not installed
-    __version__ = "0+checkout"
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,10 +22,10 @@ import orjson
 import rapidfuzz
 
 import providers
-from engine import __version__, context, rundir
+from engine import context, rundir
 from engine.core.agenda import Agenda
 from engine.core.dedup import Index
-from engine.core.faults import JournalError, PlanError
+from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import Ledger
 from engine.core.recipe import Recipe
 from engine.core.types import Chat, Completion, Item, LanePlan, Paid
@@ -37,6 +37,7 @@ from engine.runtime.journal import FOLDER, Folder, Journal, Lock
 from engine.runtime.log import to_file
 from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, Scheduler, World
 from engine.runtime.wire import Wire
+from engine.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,10 @@ def run(
     `plan` is a `Plan`, the same as plain data, or the path of a TOML file. `on_pulse` is called about once a second on the
     run's thread. Raises `EngineError` for what the user can mend. In a running event loop use `arun`.
     """
-    return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse))
+    try:
+        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse))
+    except KeyboardInterrupt:
+        raise Interrupted("stopped before anything was asked; the same command goes on") from None
 
 
 async def arun(
@@ -182,7 +186,7 @@ def _opened(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal
     header = {
         "plan": loaded.fingerprint,
         "recipe": [loaded.recipe.name, loaded.recipe.version],
-        "engine": __version__,
+        "engine": VERSION,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "rapidfuzz": rapidfuzz.__version__,

@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 import orjson
 
-from engine import __version__, context
+from engine import context
 from engine.core.faults import JournalError, PlanError
 from engine.core.recipe import Recipe
 from engine.core.types import Item, Paid, Settled
 from engine.plan import Plan, differences
 from engine.runtime.journal import read_only, replace_file
+from engine.version import VERSION
 
 PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"
 _OURS = {"lock", "journal", "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
@@ -49,7 +50,7 @@ def prepare(loaded: context.Loaded, directory: Path) -> None:
             for title, text in texts.items():
                 replace_file(directory / name / f"{title.replace(':', '.')}.{ending}", text.encode())
     body = {
-        "seeddrill": __version__,
+        "seeddrill": VERSION,
         "fingerprint": loaded.fingerprint,
         "identity": loaded.identity,
         "plan": msgspec.to_builtins(loaded.plan),

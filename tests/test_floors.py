@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
-    "F0 nouns": "engine/__init__ engine/core/__init__ engine/core/faults engine/core/types engine/core/rng",
+    "F0 nouns": "engine/version engine/__init__ engine/core/__init__ engine/core/faults engine/core/types engine/core/rng",
     "F1 rules": """
         engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
         engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/agenda engine/core/settler

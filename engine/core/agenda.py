@@ -19,7 +19,6 @@ from engine.core.types import Item, LaneView, Paid, Request, RequestState, Settl
 FIRST_DRY, LATER_DRY, RECENT = 30, 200, 500
 """A run stalls when its first 30, or any later 200, growth replies in a row keep nothing, or too few of the last 500 keep any."""
 
-
 MALFORMED = "malformed"
 """How the reason of a paid attempt begins whose answer could not be read."""
 

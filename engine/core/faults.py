@@ -74,5 +74,11 @@ class DiskError(EngineError):
     exit_code = 7
 
 
+class Interrupted(EngineError):
+    """Stopped by the user before there was a run to drain."""
+
+    exit_code = 3
+
+
 class LaneError(EngineError):
     """A lane cannot be opened: a missing key, a model that is none, a port that is taken."""
