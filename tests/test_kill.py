@@ -174,6 +174,20 @@ def test_killed_quickstart_leaves_no_model_server_and_goes_on(tmp_path: Path, mo
     assert any(step == "instance" for step, _ in settled(run))
 
 
+@needs_model
+def test_ctrl_c_while_the_model_loads_is_an_orderly_end(tmp_path: Path) -> None:
+    """Stopped before the first call: one sentence, exit code 3, no traceback, no model server."""
+    process = start("quickstart", str(tmp_path / "run"), "--goal", "1")
+    until(lambda: bool(children(process.pid)), "the model server to start")
+    (server,) = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err.decode()
+    assert b"the same command goes on" in err
+    assert b"Traceback" not in err
+    until(lambda: not alive(server), "the model server to end")
+
+
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
     try:
