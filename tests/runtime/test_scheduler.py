@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from engine.core.faults import DiskError, Fault, FaultKind
 from engine.core.types import HttpResponse
 from engine.runtime.scheduler import Patience, RunState, Scheduler
-from tests import brain
+from tests import brain, virtual
 from tests.drive import LANE, Drive
 from tests.fakes import Crash, FakeDisk, answered, refused
 
@@ -383,3 +384,37 @@ def test_prompts_do_not_depend_on_what_runs_first() -> None:
         drive.start()
         prompts.append(brain.prompt_of(drive.wire.sent[0]))
     assert prompts[0] == prompts[1]
+
+
+def test_what_resembles_a_file_to_avoid_is_dropped_with_its_line(tmp_path: Path) -> None:
+    """Texts of `options.avoid` are in the index before the first call, and a verdict names file and line."""
+    benchmark = tmp_path / "benchmark.jsonl"
+    benchmark.write_text('{"question": "Name three rivers in Asia and their lengths."}\n{"question": "Who wrote Faust?"}\n')
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        if brain.step_of(body) == "instruct" and count == 0:
+            return answered(" Name three rivers in Asia, and their lengths.\n10. Tell me who it was that wrote Faust.")
+        return brain.answer(body, count)
+
+    drive = Drive(goal=4, answer=answer, options={"avoid": [str(benchmark)]}, lanes={"main": {**LANE, "concurrent": 1}})
+    assert drive.start().state is RunState.DONE
+    first = drive.settled()[0]
+    assert [item["instruction"] for item in first["kept"]] == ["Tell me who it was that wrote Faust."]
+    assert [reason for _, _, reason in first["dropped"]] == [f"avoided {benchmark}:1 (1.0)"]
+
+
+def test_slow_judging_leaves_the_loop() -> None:
+    """While judging an answer takes longer than the loop can spare, it goes through the worker; then it comes back."""
+    worked: list[str] = []
+
+    async def worker(function: Any, argument: Any, /) -> Any:
+        worked.append(function.__name__)
+        return await virtual.inline(function, argument)
+
+    def slow(scheduler: Scheduler) -> None:
+        scheduler._judging = 100.0
+
+    drive = Drive(goal=20, worker=worker, meanwhile=slow)
+    assert drive.start().state is RunState.DONE
+    assert set(drive.keys().values()) == {1}
+    assert 10 < worked.count("_timed") <= len(drive.settled())
