@@ -162,6 +162,8 @@ def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     for role in plan.role:
         if role not in known:
             raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {', '.join(known)}")
+    if plan.provider == "local" and plan.quota.concurrent is None:
+        plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
     style = plan.style or provider.style(plan)
     if (Chat if style == "chat" else Completion) not in provider.accepts:
         raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
@@ -215,14 +217,13 @@ def account_name(plan: LanePlan) -> str:
 
 async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:
     """Start the embedded model of a lane and put its address and slots into the lane's plan."""
-    slots = lane.plan.quota.concurrent or local.SLOTS
+    slots = lane.plan.quota.concurrent
     try:
         port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
     except ValueError:
         raise PlanError(f"lanes.{lane.name}.base_url has no usable port number: {lane.plan.base_url}") from None
     server = await stack.enter_async_context(local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG))
-    quota = replace(lane.plan.quota, concurrent=slots)
-    lane.plan = replace(lane.plan, base_url=server.base_url, quota=quota, model=lane.plan.model or local.DEFAULT)
+    lane.plan = replace(lane.plan, base_url=server.base_url, model=lane.plan.model or local.DEFAULT)
     lane.fate = server.fate
 
 

@@ -29,7 +29,7 @@ RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", 
 Changes = Annotated[
     list[str],
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the plan, as goal=1000 or lanes.fast.model=NAME; may be repeated."
+        "--set", metavar="KEY=VALUE", help="Change a key of the plan: goal=1000 or lanes.fast.model=NAME, say; may be repeated."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only how it ended.")]
@@ -37,11 +37,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only ho
 
 @app.command()
 def run(plan: PlanFile, directory: RunDir, changes: Changes = [], quiet: Quiet = False) -> None:  # noqa: B006
-    """Start the run of PLAN in DIR, or go on with it.
+    """Start the run of PLAN in DIR, or resume it.
 
     The same command does both: whatever is settled in DIR is never asked again. Stop it with Ctrl-C (calls in flight may
-    finish; a second Ctrl-C cancels them). Exit codes: 0 done, 2 an error to mend, 3 interrupted, 4 no lane left, 6 stalled,
-    7 the disk failed; after all of them the same command goes on.
+    finish; a second Ctrl-C cancels them). Exit codes: 0 done, 1 a bug, 2 an error to mend, 3 interrupted, 4 no lane left,
+    6 stalled, 7 the disk failed. Once the cause is mended, the same command resumes the run.
     """
     from engine import live
     from engine.plan import load
@@ -57,8 +57,8 @@ def quickstart(
 ) -> None:
     """Run Self-Instruct from end to end on a small language model on this machine: no key, no network service.
 
-    24 new instructions, each classified and given instances, filtered, freed of duplicates, journaled, exported. Takes a few
-    minutes on two cores. Killed, it goes on with the same command.
+    24 new instructions are filtered, freed of duplicates, classified, given inputs and outputs, journaled and exported to
+    DIR/data.json. Takes a few minutes on two cores. After a stop or a kill, the same command resumes it.
     """
     from engine import quickstart as door
 
@@ -76,9 +76,9 @@ def status(directory: RunDir, as_json: Annotated[bool, typer.Option("--json", he
 @app.command()
 def why(
     directory: RunDir,
-    id: Annotated[str, typer.Argument(metavar="ID", help="An item, as instruct/96.3, or a request, as instruct/96.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="An item (instruct/96.3), a request (instruct/96) or a seed (seed/3).")],
 ) -> None:
-    """Tell one item's whole story: its prompt, rebuilt and checked, the reply, the verdict, its neighbours, lane and cost."""
+    """Tell one item's whole story: its prompt, rebuilt and checked, the reply, the verdict, its nearest texts, lane and cost."""
     from engine import why as door
 
     typer.echo(door.story(directory, id))
@@ -121,9 +121,9 @@ def plan_check(
 
 @seeds.command("check")
 def seeds_check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Seed tasks, a JSON object a line.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Seed tasks, one JSON object per line.", show_default=False)],
 ) -> None:
-    """Check a file of seed tasks: line and reason of each fault, too similar pairs, a summary. Exit code 2 on a fault."""
+    """Check a file of seed tasks: line and reason of each fault, pairs too similar, a summary. Exit code 2 on a fault."""
     from engine import seedfile
 
     report = seedfile.check(file)

@@ -48,6 +48,8 @@ def export(directory: Path, out: Path, format: str, existing: Existing) -> int:
         raise PlanError(f"there is no format {format!r}; the formats are {', '.join(FORMATS)}")
     if existing is Existing.REFUSE and out.exists():
         raise PlanError(f"{out} exists: choose another name, or replace it with --force")
+    if not out.parent.is_dir():
+        raise PlanError(f"{out} cannot be written: {out.parent} is not a folder; make it first, or choose another place")
     count = 0
 
     def counted() -> Iterator[Record]:

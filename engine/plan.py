@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
 from engine.core.faults import PlanError
 from engine.core.types import LanePlan, Quota
+
+T = TypeVar("T")
 
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -77,11 +79,9 @@ def from_data(data: Mapping[str, Any]) -> Plan:
     if not isinstance(lanes, Mapping) or not all(isinstance(lane, Mapping) for lane in lanes.values()):
         raise PlanError("lanes are tables: write [lanes.NAME], and under it provider, model and so on")
     whole = dict(data)
-    whole["lanes"] = {name: _lane(name, lane) for name, lane in lanes.items()}
-    try:
-        plan = msgspec.convert(whole, Plan)
-    except msgspec.ValidationError as error:
-        raise PlanError(_worded(error, "the plan")) from error
+    whole["lanes"] = {}
+    made = {name: _converted(_lane(name, lane), LanePlan, f"[lanes.{name}]") for name, lane in lanes.items()}
+    plan = msgspec.structs.replace(_converted(whole, Plan, "the plan"), lanes=made)
     check(plan)
     return plan
 
@@ -103,10 +103,7 @@ def check(plan: Plan) -> None:
 def options(recipe: type[Any], values: Mapping[str, Any]) -> Any:
     """The recipe's `Options` from the plan's table."""
     _known(values, recipe.__struct_fields__, "[options]")
-    try:
-        return msgspec.convert(dict(values), recipe)
-    except msgspec.ValidationError as error:
-        raise PlanError(_worded(error, "[options]")) from error
+    return _converted(dict(values), recipe, "[options]")
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
@@ -152,10 +149,24 @@ def _change(data: dict[str, Any], change: str) -> None:
         data[last] = value  # a bare word, as `--set lanes.fast.model=gpt-4o-mini`
 
 
-def _worded(error: msgspec.ValidationError, where: str) -> str:
+def _converted(values: Mapping[str, Any], kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise PlanError(_worded(error, kind, where)) from error
+
+
+def _worded(error: msgspec.ValidationError, kind: type[Any], where: str) -> str:
     """msgspec's message with the key first: "Expected `int`, got `str` - at `$.goal`" is "goal in the plan: expected …"."""
     what, _, at = str(error).partition(" - at `$")
-    key = at.rstrip("`").lstrip(".").replace("[...]", ".NAME").lstrip(".").replace(".quota.", ".")
+    key = at.rstrip("`").removeprefix(".").removeprefix("quota.")
     if "missing required field" in what and not key:
         return f"{where} lacks {what.split('`')[-2]!r}"
-    return f"{key or where}{f' in {where}' if key else ''}: {what[:1].lower()}{what[1:]}"
+    named = f"{key} in {where}" if key else where
+    choices = _choices((get_type_hints(kind) | get_type_hints(Quota)).get(key)) if "enum" in what else []
+    return f"{named}: {what[:1].lower()}{what[1:]}{'; choose one of ' if choices else ''}{', '.join(choices)}"
+
+
+def _choices(hint: Any) -> list[str]:
+    """The texts that a `Literal`, alone or among other types, allows."""
+    return [hint] if isinstance(hint, str) else [choice for part in get_args(hint) for choice in _choices(part)]

@@ -11,6 +11,7 @@ from engine.core import recipe as acts
 from engine.core.recipe import GROW, Step
 from engine.core.types import Chat, Completion, Decoding, Request, Stamp
 from engine.plan import Plan
+from engine.runtime import local
 from engine.runtime.account import Lane, declared
 
 HEAD = """\
@@ -21,16 +22,19 @@ HEAD = """\
 LANES = """\
 # A lane is a model of a provider. Several lanes share the work.
 [lanes.main]
-provider = "openai"                 # any server that speaks OpenAI's dialect, or "local": the embedded model
+provider = "openai"                 # any server that speaks OpenAI's dialect, or "local": the embedded
+                                    # model, then without the next two lines
 model = "gpt-4o-mini"
 key = "env:OPENAI_API_KEY"          # or "file:PATH"; never the key itself
 # base_url = "http://127.0.0.1:8000/v1"   # another server: vLLM, llama.cpp, a proxy
-# style = "completion"              # for base models; "chat" for models that follow instructions
-# role = [{roles}]   # default: all of them
+# style = "completion"              # for base models; "chat" (default) for models that follow instructions
+# role = [{roles}]   # what the lane is asked for; default: everything
 # What the account may do; leave out what you do not know.
-# requests_per_minute = 500
-# tokens_per_minute = 200_000
-# concurrent = 64
+# requests_per_minute = 500         # likewise requests_per_second, requests_per_day
+# tokens_per_minute = 200_000       # likewise tokens_in_per_minute, tokens_out_per_minute
+# concurrent = 64                   # calls at once
+# counts = "reserved"               # the vendor counts max_tokens; "used", the default: the tokens really used
+# account = "team"                  # lanes of the same account share one quota
 """
 
 
@@ -49,6 +53,9 @@ def check(plan: Plan, show: int) -> str:
     """
     loaded = context.load(plan)
     lanes = app.opened(loaded)
+    for lane in lanes:
+        if lane.plan.provider == "local":
+            local.weights(lane.plan.model or local.DEFAULT)
     lines = [
         f"The plan is good: {loaded.recipe.name}, goal {plan.goal}, seed {plan.seed}, {len(loaded.context.seeds)} seed tasks.",
         f"Steps: {'; '.join(f'{step.name} ({step.role})' for step in loaded.recipe.steps)}.",
@@ -69,9 +76,9 @@ def _lane(lane: Lane) -> str:
         f"{name} {value:g}" for name in quota.__dataclass_fields__ if isinstance(value := getattr(quota, name), int | float)
     ]
     own = "" if quota == lane.plan.quota else " (no quota declared: this is where it starts)"
-    model = f" {lane.plan.model}" if lane.plan.model else ""
+    model = lane.plan.model or (local.DEFAULT if lane.plan.provider == "local" else "")
     roles = ", ".join(sorted(lane.roles))
-    return f"Lane {lane.name}: {lane.plan.provider}{model}, {lane.style}, for {roles}; {', '.join(limits)}{own}."
+    return f"Lane {lane.name}: {lane.plan.provider} {model}, {lane.style}, for {roles}; {', '.join(limits)}{own}."
 
 
 def _prompt(loaded: context.Loaded, step: Step, lanes: list[Lane], index: int) -> str:
@@ -89,7 +96,7 @@ def _prompt(loaded: context.Loaded, step: Step, lanes: list[Lane], index: int) -
         case _:
             text = orjson.dumps(call).decode()
     decoding = _decoding(call.decoding) if isinstance(call, Chat | Completion) else ""
-    where = lane.plan.base_url or sent.url
+    where = "the embedded model, on this machine" if lane.plan.provider == "local" else sent.url
     return f"\n--- {step.name}/{index}, to {lane.name} ({where}); shows {shown}; {decoding}\n{text}\n---"
 
 

@@ -43,7 +43,7 @@ def _state(directory: Path) -> tuple[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         state, reason = "new", ""
     if state in ("running", "draining") and holder(directory) is None:
-        return "killed", "its process ended without a word; 'seeddrill run' goes on from here"
+        return "killed", "its process ended without a word; the command that started it goes on from here"
     return state, reason
 
 

@@ -44,7 +44,7 @@ def story(directory: Path, id: str) -> str:
 def _seed(loaded: context.Loaded, index: int) -> str:
     if index >= len(loaded.context.seeds):
         raise PlanError(f"there are {len(loaded.context.seeds)} seeds, seed/0 to seed/{len(loaded.context.seeds) - 1}")
-    return f"seed/{index} is a seed task, written by a person:\n  {loaded.context.seeds[index]['instruction']}"
+    return f"seed/{index} is a seed task:\n  {loaded.context.seeds[index]['instruction']}"
 
 
 class _Tale:

@@ -183,9 +183,9 @@ def test_story_of_a_request_that_failed(finished: Path) -> None:
 
 
 def test_story_of_a_seed(finished: Path) -> None:
-    """A seed was written by a person, and that is all."""
+    """A seed was there from the start, and that is all."""
     told = story(finished, "seed/173")
-    assert told.startswith("seed/173 is a seed task, written by a person:")
+    assert told.startswith("seed/173 is a seed task:")
     assert "Decide whether this campsite review is positive, negative or mixed." in told
 
 
