@@ -63,7 +63,6 @@ def lag(seconds: float) -> dict[str, object]:
             append=journal.append,
             utc=time.time,
             log=structlog.wrap_logger(structlog.ReturnLogger()),
-            signals=False,
         )
 
         async def main() -> Pulse:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import platform
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
@@ -26,16 +25,16 @@ from engine import context, rundir
 from engine.core.agenda import Agenda
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
-from engine.core.quota import Ledger
+from engine.core.quota import Ledger, horizon
 from engine.core.recipe import Recipe
-from engine.core.types import Chat, Completion, Item, LanePlan, Paid
+from engine.core.types import Chat, Completion, Item, LanePlan, Paid, Usage, total
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local
-from engine.runtime.account import Account, Lane, concurrent, declared, secret, spacing
+from engine.runtime.account import Account, Lane, declared, secret, spacing
 from engine.runtime.journal import FOLDER, Folder, Journal, Lock
 from engine.runtime.log import to_file
-from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, Scheduler, World
+from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, Scheduler, World, signals
 from engine.runtime.wire import Wire
 from engine.version import VERSION
 
@@ -74,26 +73,31 @@ async def arun(
     loaded = context.load(as_plan(plan), kept=folder)
     with ExitStack() as closing:
         journal = _opened(loaded, folder, closing)
-        agenda = replayed(loaded, journal, folder)
+        recent: list[tuple[float, str, Usage]] = []
+        agenda = replayed(loaded, journal, folder, recent)
         gc.collect()
         gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
         closing.callback(gc.unfreeze)
-        log = closing.enter_context(to_file(folder / rundir.LOG))
+        try:
+            log = closing.enter_context(to_file(folder / rundir.LOG))
+        except OSError as error:
+            raise JournalError(f"{folder / rundir.LOG} cannot be written: {error.strerror or error}") from error
         log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records)
         async with AsyncExitStack() as stack:
             accounts = await _accounts(loaded, folder, stack)
-            limit = sum(concurrent(account.ledger.quota) for account in accounts)
-            wire = await stack.enter_async_context(Wire(limit))
+            _remember(accounts, recent)
+            wire = await stack.enter_async_context(Wire(sum(account.ledger.quota.concurrent or 0 for account in accounts)))
             world = World(
                 wire=wire,
                 append=journal.append,
                 utc=time.time,
                 log=log,
-                signals=threading.current_thread() is threading.main_thread(),
                 on_pulse=_told(folder, on_pulse),
             )
             patience = Patience(attempt=loaded.plan.timeout, request=loaded.plan.patience, grace=loaded.plan.grace)
-            pulse = await Scheduler(agenda, loaded.context, accounts, world, patience).run()
+            scheduler = Scheduler(agenda, loaded.context, accounts, world, patience)
+            closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
+            pulse = await scheduler.run()
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
@@ -112,8 +116,13 @@ def as_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     return from_data(plan) if isinstance(plan, Mapping) else load_plan(plan)
 
 
-def replayed(loaded: context.Loaded, journal: Journal, where: Path) -> Agenda:
-    """The agenda as the journal leaves it: new for a new run."""
+def replayed(
+    loaded: context.Loaded, journal: Journal, where: Path, recent: list[tuple[float, str, Usage]] | None = None
+) -> Agenda:
+    """The agenda as the journal leaves it: new for a new run. `recent` is given what still weighs on a lane's quota: when it was
+    sent (UTC), by which lane, and its usage."""
+    horizons = {name: horizon(lane.quota) for name, lane in loaded.plan.lanes.items()}
+    now = time.time()
     agenda = Agenda(loaded.recipe, loaded.context, Index(loaded.context.tokens), loaded.plan.goal, backlog=loaded.plan.backlog)
     for line in journal.replay():
         try:
@@ -121,6 +130,9 @@ def replayed(loaded: context.Loaded, journal: Journal, where: Path) -> Agenda:
                 agenda.apply_paid(line)
             else:
                 agenda.apply(line)
+            if recent is not None and line.t > now - horizons.get(line.lane, 0.0):
+                usage = line.usage if isinstance(line, Paid) else total([reply.usage for reply in line.replies])
+                recent.append((line.t, line.lane, usage))
         except (KeyError, ValueError) as error:
             raise JournalError(f"the journal in {where} contradicts itself: {error}") from error
     agenda.forgive()
@@ -208,6 +220,14 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack)
             accounts[name] = Account(name, [], Ledger(quota), spacing(quota))
         accounts[name].lanes.append(lane)
     return list(accounts.values())
+
+
+def _remember(accounts: list[Account], recent: list[tuple[float, str, Usage]]) -> None:
+    """Charge what earlier lives of the run have sent to the accounts that sent it."""
+    homes = {lane.name: account.ledger for account in accounts for lane in account.lanes}
+    shift = anyio.current_time() - time.time()
+    for t, lane, usage in sorted(recent, key=lambda sent: sent[0]):
+        homes[lane].remember(usage, t + shift)
 
 
 def account_name(plan: LanePlan) -> str:

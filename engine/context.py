@@ -19,7 +19,7 @@ import orjson
 
 from engine import plan as plans
 from engine import recipes, seedfile
-from engine.core.faults import PlanError
+from engine.core.faults import JournalError, PlanError
 from engine.core.filters import FILTERS, Filter, of_user
 from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
@@ -116,7 +116,7 @@ def _source(name: str) -> str:
 
 def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) -> bytes:
     if plan.seeds is None and kept is not None:
-        return (kept / "seeds.jsonl").read_bytes()
+        return _kept(kept / "seeds.jsonl")
     path = Path(plan.seeds) if plan.seeds else seedfile.folder() / recipe.seeds.format(language=options.language)
     try:
         return path.read_bytes()
@@ -124,10 +124,17 @@ def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) ->
         raise PlanError(f"the seed file {path} cannot be read: {error.strerror or error}") from error
 
 
+def _kept(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path}, a part of the run directory, cannot be read: {error.strerror}; restore it") from error
+
+
 def _avoid(options: Any, kept: Path | None) -> bytes:
     """The texts of `options.avoid`, each with its place. A run that has begun and whose plan names none goes by its own copy."""
     if kept is not None and not options.avoid:
-        return (kept / "avoid.jsonl").read_bytes()
+        return _kept(kept / "avoid.jsonl")
     lines: list[bytes] = []
     for name in options.avoid:
         try:

@@ -12,7 +12,7 @@ from engine.core.recipe import GROW, Step
 from engine.core.types import Chat, Completion, Decoding, Request, Stamp
 from engine.plan import Plan
 from engine.runtime import local
-from engine.runtime.account import Lane, declared
+from engine.runtime.account import Lane, declared, says_nothing
 
 HEAD = """\
 # A plan for Seeddrill. Check it with 'seeddrill plan check plan.toml --show 1',
@@ -75,7 +75,7 @@ def _lane(lane: Lane) -> str:
     limits = [
         f"{name} {value:g}" for name in quota.__dataclass_fields__ if isinstance(value := getattr(quota, name), int | float)
     ]
-    own = "" if quota == lane.plan.quota else " (no quota declared: this is where it starts)"
+    own = " (no quota declared: this is where it starts)" if says_nothing(lane.plan.quota) else ""
     model = lane.plan.model or (local.DEFAULT if lane.plan.provider == "local" else "")
     roles = ", ".join(sorted(lane.roles))
     return f"Lane {lane.name}: {lane.plan.provider} {model}, {lane.style}, for {roles}; {', '.join(limits)}{own}."

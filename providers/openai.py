@@ -159,14 +159,22 @@ def _settings(decoding: Decoding) -> dict[str, Any]:
 
 def _usage(usage: dict[str, Any]) -> Usage:
     """OpenAI counts cached tokens inside the prompt's, and reasoning inside the completion's."""
-    cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-    reasoning = int((usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0)
+    cached = _count((usage.get("prompt_tokens_details") or {}).get("cached_tokens"))
+    reasoning = _count((usage.get("completion_tokens_details") or {}).get("reasoning_tokens"))
     return Usage(
-        tokens_in=int(usage["prompt_tokens"]) - cached,
+        tokens_in=max(0, _count(usage["prompt_tokens"]) - cached),
         tokens_cached=cached,
-        tokens_out=int(usage.get("completion_tokens") or 0) - reasoning,
+        tokens_out=max(0, _count(usage.get("completion_tokens")) - reasoning),
         tokens_reasoning=reasoning,
     )
+
+
+def _count(value: Any) -> int:
+    """A number of tokens; `ValueError` for what cannot be one."""
+    count = int(value or 0)
+    if not 0 <= count <= 10**12:
+        raise ValueError(f"{count} tokens")
+    return count
 
 
 def fault(response: HttpResponse, body: dict[str, Any]) -> Fault:

@@ -53,7 +53,6 @@ class Drive:
             utc=lambda: 0.0,
             log=structlog.wrap_logger(structlog.ReturnLogger()),
             worker=self.worker,
-            signals=False,
         )
 
         async def main() -> Pulse:

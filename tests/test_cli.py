@@ -201,7 +201,7 @@ def test_good_plan_is_told_in_words(seeddrill: Command, plan: Path) -> None:
     said = seeddrill("plan", "check", plan, "--set", "lanes.main.requests_per_minute=60")
     assert (said.code, said.err) == (0, "")
     assert "The plan is good: self_instruct, goal 3, seed 0, 175 seed tasks." in said.out
-    assert "Lane main: openai m-1, chat, for answer, classify, propose; requests_per_minute 60." in said.out
+    assert "Lane main: openai m-1, chat, for answer, classify, propose; requests_per_minute 60, concurrent 300." in said.out
     assert KEY not in said.out
 
 

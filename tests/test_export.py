@@ -12,7 +12,7 @@ import pytest
 
 import engine
 from engine import seedfile
-from engine.core.faults import DiskError, JournalError, PlanError
+from engine.core.faults import DiskError, EngineError, JournalError, PlanError
 from engine.export import Existing, export
 from engine.why import story
 from tests import runs
@@ -100,7 +100,7 @@ def test_damaged_journal_leaves_no_half_file(run: Path, tmp_path: Path) -> None:
 def test_place_that_cannot_be_written_is_named(run: Path, tmp_path: Path, name: str) -> None:
     """A folder that is missing, one that is a file, and a file that is a folder are told as such."""
     (tmp_path / "a_file").touch()
-    with pytest.raises(DiskError, match="cannot be written") as caught:
+    with pytest.raises(EngineError, match="cannot be written") as caught:
         export(run, tmp_path / name, "alpaca", Existing.REPLACE)
     assert str(tmp_path / name) in str(caught.value)
 

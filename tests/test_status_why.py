@@ -91,7 +91,7 @@ def test_run_that_is_neither_alive_nor_ended_was_killed(run: Path, state: str) -
     """A pulse without a process behind it is the last word of a killed run."""
     figures = status.fold(pulsed(run, state=state, reason=""))
     assert figures["state"] == "killed"
-    assert "seeddrill run" in figures["reason"]
+    assert "goes on from here" in figures["reason"]
 
 
 def test_run_that_is_alive_is_running(run: Path) -> None:

@@ -87,10 +87,44 @@ class Retries:
                 return heapq.heappop(heap)[2]
         return None
 
+    def drop(self, role: str, step: str) -> None:
+        """Forget a step's requests."""
+        self._heaps[role] = [entry for entry in self._heaps[role] if entry[2].step != step]
+        heapq.heapify(self._heaps[role])
+
     def due(self, lane: LaneView) -> float:
         """When the next one that this lane may take is due; `inf` without one."""
         heads = (heap[0] for role, heap in self._heaps.items() if role in lane.roles and heap)
         return min((_due(due, request, lane) for due, _, request in heads), default=math.inf)
+
+
+class Harvest:
+    """Whether growth still keeps anything: which of the last growth replies did."""
+
+    def __init__(self, step: str, yield_min: float) -> None:
+        self._step = step
+        self._yield_min = yield_min
+        self.forgive()
+
+    def forgive(self) -> None:
+        """Start watching anew: whoever resumes a stalled run has changed something."""
+        self._dry = self._fruitful = 0
+        self._recent: deque[bool] = deque()
+
+    def add(self, fruitful: bool) -> None:
+        self._dry = 0 if fruitful else self._dry + 1
+        self._recent.append(fruitful)
+        self._fruitful += fruitful
+        if len(self._recent) > RECENT:
+            self._fruitful -= self._recent.popleft()
+
+    def failed(self, replies: int) -> str | None:
+        """Why going on would only cost money, in words; `replies` have come in all."""
+        if self._dry >= (FIRST_DRY if replies == self._dry else LATER_DRY):
+            return f"the last {self._dry} replies of the step {self._step!r} kept nothing"
+        if len(self._recent) == RECENT and self._fruitful < self._yield_min * RECENT:
+            return f"only {self._fruitful} of the last {RECENT} replies of the step {self._step!r} kept anything"
+        return None
 
 
 class Agenda:
@@ -106,7 +140,6 @@ class Agenda:
         self.tally = Tally(tuple(step.name for step in recipe.steps))
         self.records = 0
         self._backlog = backlog
-        self._yield_min = yield_min
         self._tracks = {step.name: Track(step, depth) for depth, step in enumerate(recipe.steps)}
         self._deepest_first = sorted(self._tracks.values(), key=lambda track: -track.depth)
         self._asked: dict[tuple[str, int], Request] = {}
@@ -114,10 +147,8 @@ class Agenda:
         self._tries: dict[tuple[str, int], int] = {}
         self._pool: list[Item] = []
         self._proposed: set[int] = set()
-        self._dry = 0
-        self._recent: deque[bool] = deque()
-        self._fruitful = 0
         self._grown = recipe.growing
+        self._harvest = Harvest(self._grown.name, yield_min)
         if self._grown.unique is not None:
             for n, seed in enumerate(context.seeds):
                 index.add(f"seed/{n}", seed[self._grown.unique])
@@ -139,6 +170,9 @@ class Agenda:
     def give_back(self, request: Request, due: float) -> None:
         """The request was not answered; any lane of its role may take it from `due` on."""
         del self._asked[request.key]
+        if request.step == self._grown.name and not self.growing:
+            self._proposed.discard(request.index)  # nobody needs it any more; a later goal asks for it again
+            return
         self._retries.push(self._tracks[request.step].step.role, due, request)
 
     def due(self, lane: LaneView) -> float:
@@ -148,6 +182,11 @@ class Agenda:
     def quiet(self) -> bool:
         """Nothing to ask and nothing in flight: the run is finished."""
         return not self._asked and not self._retries and not self.growing and not any(map(self._open, self._tracks.values()))
+
+    def roles_wanted(self) -> set[str]:
+        """Roles that what is left to do needs: of the first step that has work, and of all after it."""
+        busy = [track.depth for track in self._tracks.values() if self._busy(track)]
+        return {track.step.role for track in self._tracks.values() if busy and track.depth >= min(busy)}
 
     @property
     def growing(self) -> bool:
@@ -173,25 +212,13 @@ class Agenda:
         """Why going on would only cost money, in words; `None` while growth keeps something."""
         if self.kept >= self.goal:
             return None
-        replies = self.tally.steps[self._grown.name].settled
-        if self._dry >= (FIRST_DRY if replies == self._dry else LATER_DRY):
-            return f"the last {self._dry} replies of the step {self._grown.name!r} kept nothing"
-        if len(self._recent) == RECENT and self._fruitful < self._yield_min * RECENT:
-            return f"only {self._fruitful} of the last {RECENT} replies of the step {self._grown.name!r} kept anything"
-        return None
+        return self._harvest.failed(self.tally.steps[self._grown.name].settled)
 
     def state(self, step: str, index: int) -> RequestState:
         """Where a request stands."""
         if index in self._tracks[step].settled:
             return RequestState.SETTLED
         return RequestState.ASKED if (step, index) in self._asked else RequestState.WAITING
-
-    def items(self) -> dict[str, Item]:
-        """Every item that later requests may name, by id: the pool and what still waits to be asked about."""
-        known = {item["id"]: item for item in self._pool}
-        for track in self._tracks.values():
-            known.update((item["id"], item) for item in track.items.values())
-        return known
 
     # What was answered
 
@@ -217,7 +244,9 @@ class Agenda:
             self._keep(track, {**parent, **item, "id": f"{settled.step}/{settled.index}.{n}"})
         if track.step is self._grown:
             self._proposed.discard(settled.index)
-            self._watch(bool(settled.kept))
+            self._harvest.add(bool(settled.kept))
+            if not self.growing:
+                self._retries.drop(self._grown.role, self._grown.name)
         if track.step is self.recipe.last:
             self.records += len(settled.kept)
 
@@ -228,16 +257,8 @@ class Agenda:
             self._tries[(paid.step, paid.index)] = paid.try_ + 1
 
     def forgive(self) -> None:
-        """Start watching for a stall anew: whoever resumes a stalled run has changed something."""
-        self._dry = self._fruitful = 0
-        self._recent.clear()
-
-    def _watch(self, fruitful: bool) -> None:
-        self._dry = 0 if fruitful else self._dry + 1
-        self._recent.append(fruitful)
-        self._fruitful += fruitful
-        if len(self._recent) > RECENT:
-            self._fruitful -= self._recent.popleft()
+        """A stall of an earlier life does not count in this one."""
+        self._harvest.forgive()
 
     def _keep(self, track: Track, item: Item) -> None:
         if track.step is self._grown:
@@ -274,11 +295,21 @@ class Agenda:
         expected = (self.kept + GUESS) / (replies + 1)
         return self.kept + len(self._proposed) * expected < self.goal
 
+    def _limit(self, track: Track) -> int:
+        """Items of a step that are asked about: those of the growing step only up to the goal."""
+        return min(track.count, self.goal) if track.step.source == self._grown.name else track.count
+
+    def _busy(self, track: Track) -> bool:
+        """Whether a step has requests that are not settled yet."""
+        if track.step.source is GROW:
+            return self.growing
+        return next(iter(track.items), track.count) < self._limit(track)
+
     def _open(self, track: Track) -> bool:
         """Whether a step that asks about items has one that nobody asked about yet."""
         if track.step.source is GROW:
             return False
-        limit = min(track.count, self.goal) if track.step.source == self._grown.name else track.count
+        limit = self._limit(track)
         while track.cursor < limit and track.cursor in track.settled:
             track.cursor += 1
         return track.cursor < limit

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from engine.core.faults import PlanError
 from engine.core.text import collapse, words
 from engine.core.types import Item
 
@@ -189,9 +190,12 @@ def of_user(name: str, check: Callable[[Item], object]) -> Filter:
     """
 
     def ask(item: Item, rules: Rules) -> str | None:
-        reason = check(dict(item))
+        try:
+            reason = check(dict(item))
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise PlanError(f"the filter {name} failed on {item!r:.200}: {type(error).__name__}: {error}") from error
         if reason is None or isinstance(reason, str):
             return collapse(reason) or name if reason is not None else None
-        raise TypeError(f"the filter {name} must return a reason (text) or None, not {type(reason).__name__}")
+        raise PlanError(f"the filter {name} must return a reason (text) or None, not {type(reason).__name__}")
 
     return Filter(name, None, ask)

@@ -93,6 +93,11 @@ _MEASURES: tuple[tuple[str, float, Callable[[Usage], float]], ...] = (
 )
 
 
+def horizon(quota: Quota) -> float:
+    """Seconds for which what was sent matters to this quota."""
+    return max((period + MARGIN for name, period, _ in _MEASURES if getattr(quota, name) is not None), default=0.0)
+
+
 class Ledger:
     """An account's windows and its calls in flight. Quota fields that are `None` cost nothing."""
 
@@ -119,6 +124,11 @@ class Ledger:
         ticket = Ticket(usage, tuple(window.charge(weigh(usage), now) for window, weigh in self._windows))
         self._in_flight[id(ticket)] = ticket
         return ticket
+
+    def remember(self, usage: Usage, t: float) -> None:
+        """Charge what was sent at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
+        for window, weigh in self._windows:
+            window.charge(weigh(usage), t)
 
     def settle(self, ticket: Ticket, real: Usage | None) -> None:
         """The call has ended. `real` replaces the estimate; `None` (no usage known) leaves it charged.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from random import Random
@@ -24,6 +24,9 @@ from providers import Provider
 
 UNDECLARED = 8
 """Calls in flight for an account whose plan declares no quota at all."""
+UNRATED, MOST = 1000, 4000
+"""Calls in flight for an account with a quota that says nothing of them: without a rate of requests; and at the most for five
+minutes of that rate."""
 LONGEST_PAUSE = 60.0
 
 
@@ -105,6 +108,8 @@ class Account:
         match outcome.kind:
             case FaultKind.RATE | FaultKind.BURST:
                 pause = outcome.retry_after
+                if pause is None and self.ledger.paused(now):
+                    return  # it was on its way when the pause began: no news
                 if pause is None:
                     pause = min(LONGEST_PAUSE, 2.0 ** min(self._refusals, 16))
                     self._refusals += 1
@@ -149,20 +154,22 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
     return AsyncLimiter(rate / 20, 0.05) if rate > 200 else AsyncLimiter(1, 1 / rate)
 
 
+def says_nothing(quota: Quota) -> bool:
+    """Whether a plan declares no figure at all for an account."""
+    return all(getattr(quota, name) is None for name in Quota.__dataclass_fields__ if name != "counts")
+
+
 def declared(quota: Quota) -> Quota:
-    """The quota to run under: one that says nothing gets `UNDECLARED` calls in flight."""
-    said = any(value is not None for name in Quota.__dataclass_fields__ if (value := getattr(quota, name)) and name != "counts")
-    if said:
-        return quota
-    return Quota(concurrent=UNDECLARED, counts=quota.counts)
-
-
-def concurrent(quota: Quota) -> int:
-    """Calls in flight to have connections for."""
+    """The quota to run under. Calls in flight are always bounded, by the connections that there are: a call that waits for one
+    inside the HTTP library would be charged long before it is sent."""
     if quota.concurrent is not None:
-        return quota.concurrent
+        return quota
+    if says_nothing(quota):
+        return replace(quota, concurrent=UNDECLARED)
     per_minute = min(quota.requests_per_minute or math.inf, (quota.requests_per_second or math.inf) * 60)
-    return 1000 if per_minute == math.inf else max(8, min(4000, math.ceil(per_minute)))
+    if per_minute == math.inf:
+        return replace(quota, concurrent=UNRATED)
+    return replace(quota, concurrent=max(UNDECLARED, min(MOST, math.ceil(5 * per_minute))))
 
 
 def without(text: str, key: str) -> str:
@@ -184,7 +191,7 @@ def secret(source: str | None) -> str:
         missing = f"the key file {place} is empty"
         try:
             value = Path(place).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
     if not value:
         raise LaneError(missing)

@@ -91,13 +91,16 @@ class Asking:
     async def _admitted(self, account: Account, lane: Lane, request: Request) -> Ticket | None:
         """The charge for a request, as soon as the account has room for its real weight; `None` if it was given back."""
         usage = account.weigh(lane, request.calls[len(request.heard) :])
-        while (wait := account.ledger.wait(usage, anyio.current_time())) > 0 and self._open:
-            await self._bell.wait(wait)
-        await account.space()
-        if not self._open or lane.closed is not None:
-            self._agenda.give_back(request, anyio.current_time())
-            return None
-        return account.ledger.charge(usage, anyio.current_time())
+        while self._open and lane.closed is None:
+            if (wait := account.opening(anyio.current_time())) > 0:
+                await self._bell.wait(wait)
+                continue
+            await account.space()
+            if self._open and lane.closed is None and account.opening(anyio.current_time()) <= 0:
+                return account.ledger.charge(usage, anyio.current_time())
+        self._agenda.give_back(request, anyio.current_time())
+        self._bell.ring()  # the pump that can take it now may be waiting for nothing else
+        return None
 
     async def _call(self, account: Account, lane: Lane, request: Request, ticket: Ticket) -> None:
         """The attempts of one request, one after the other, up to its first fault. What was heard is handed over in any case,

@@ -112,7 +112,7 @@ def weights(model: str) -> Path:
                 f"then install them again: {known.install}"
             )
         return path
-    path = Path(model).expanduser()
+    path = Path(os.path.expanduser(model))
     if not path.is_file():
         raise LaneError(f"there is no model {model!r}: it is neither a file nor one of {', '.join(MODELS)}")
     with open(path, "rb") as file:
@@ -136,7 +136,10 @@ async def serve(model: str, *, slots: int | None, port: int, log: Path) -> Async
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise LaneError(f"the embedded model's server is not installed; to get it: {INSTALL}")
-    file = await anyio.to_thread.run_sync(weights, model or DEFAULT)
+    try:
+        file = await anyio.to_thread.run_sync(weights, model or DEFAULT)
+    except OSError as error:
+        raise LaneError(f"the weights of {model or DEFAULT} cannot be read or laid ready: {error}") from error
     if port and not _free(port):
         raise LaneError(f"port {port} is taken: stop what listens there, name another in base_url, or leave base_url out")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,10 +5,13 @@ All concurrency of a run is in this file. It imports no terminal, page or recipe
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -17,6 +20,7 @@ import anyio
 from structlog.typing import FilteringBoundLogger
 
 from engine.core.agenda import Agenda
+from engine.core.faults import EngineError
 from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
 from engine.core.settler import Settler
@@ -102,7 +106,6 @@ class World:
     utc: Callable[[], float]
     log: FilteringBoundLogger
     worker: Worker = in_thread
-    signals: bool = True
     on_pulse: Callable[[Pulse], None] = field(default=lambda pulse: None)
     """Called once a second on the loop: it must not block."""
 
@@ -137,6 +140,7 @@ class Scheduler:
         self._signals = 0
         self._started = 0.0
         self._lag = 0.0
+        self._mistake: EngineError | None = None
         self._judging = 0.0
         """Seconds that judging one answer takes, a running mean."""
         self._bell = Bell()
@@ -166,6 +170,8 @@ class Scheduler:
             raise _single(group) from None
         if broken is not None:
             raise _single(broken)
+        if self._mistake is not None:
+            raise self._mistake
         self._state = self._end
         return self.pulse()
 
@@ -199,6 +205,7 @@ class Scheduler:
     def interrupt(self, name: str) -> None:
         """A signal to stop: the first lets calls finish, the second cancels them, the third ends the process."""
         self._signals += 1
+        self._bell.ring()
         if self._signals == 1:
             self.stop(RunState.INTERRUPTED, f"stopped by {name}; the same command goes on from here")
         elif self._signals == 2:
@@ -210,8 +217,6 @@ class Scheduler:
         """Everything but the books: asking, and what goes on beside it until the last call has ended."""
         self._look()
         async with anyio.create_task_group() as side:
-            if self._world.signals:
-                side.start_soon(self._watch)
             side.start_soon(self._beat)
             side.start_soon(self._limit_grace)
             with self._calls:
@@ -227,7 +232,12 @@ class Scheduler:
                 while batch := await self._done.take():
                     for heard in batch:
                         await turn.end()
-                        verdict = await self._judge(heard)
+                        try:
+                            verdict = await self._judge(heard)
+                        except EngineError as error:  # a filter of the user's: what else has arrived is settled first
+                            self._mistake = self._mistake or error
+                            self.stop(RunState.FAILED, str(error))
+                            continue
                         for line in self._settler.decide(heard, verdict, anyio.current_time()):
                             await self._out.put(line)
                     self._look()
@@ -264,7 +274,7 @@ class Scheduler:
             stalled = self._agenda.stalled
             self.stop(RunState.STALLED if stalled else RunState.DONE, stalled or "")
             return
-        for role in {step.role for step in self._agenda.recipe.steps}:
+        for role in self._agenda.roles_wanted():
             serving = [lane for _, lane in self._lanes.values() if role in lane.roles]
             if all(lane.closed is not None for lane in serving):
                 reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
@@ -272,14 +282,9 @@ class Scheduler:
 
     # Watching
 
-    async def _watch(self) -> None:
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as received:
-            async for number in received:
-                self.interrupt(number.name)
-
     async def _limit_grace(self) -> None:
-        """After a signal, calls in flight have this long; an end of the run's own making lets them finish."""
-        while self._end is not RunState.INTERRUPTED:
+        """After a signal, calls in flight have this long; without one, an end of the run's own making lets them finish."""
+        while not self._signals:
             await self._bell.wait()
         await anyio.sleep(self._grace)
         self._calls.cancel()
@@ -290,6 +295,25 @@ class Scheduler:
             self._world.on_pulse(self.pulse())
             await anyio.sleep_until(due)
             self._lag = max(self._lag, anyio.current_time() - due)
+
+
+@contextmanager
+def signals(act: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, a signal to stop calls `act` with its name, on the loop. Signals that this process was told to
+    ignore (nohup) stay ignored. Off the main thread there is nothing to do: signals are not ours there."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ours = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        loop.add_signal_handler(number, act, number.name)
+    try:
+        yield
+    finally:
+        for number in ours:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 def _single(error: BaseException) -> BaseException:

@@ -65,14 +65,14 @@ class Wire:
                 ) as answer:
                     first_byte = anyio.current_time() - started
                     body = await answer.read()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Fault(FaultKind.NETWORK, f"cannot connect: {type(error).__name__} to {urlsplit(request.url).netloc}") from None
         except TimeoutError:
             raise Fault(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True) from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            raise Fault(FaultKind.AUTH, f"not a usable address: {error}") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Fault(FaultKind.NETWORK, f"cannot connect: {_named(error)}") from None
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):  # its words may have a proxy's password in them
+            raise Fault(FaultKind.AUTH, "base_url, or the proxy in the environment, is not a usable address") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Fault(FaultKind.NETWORK, f"the connection broke: {_named(error)}", billed=True) from None
+            raise Fault(FaultKind.NETWORK, f"the connection broke: {type(error).__name__}", billed=True) from None
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return HttpResponse(answer.status, headers, body, anyio.current_time() - started, first_byte)
 
@@ -91,7 +91,3 @@ def proxy(url: str) -> str | None:
     if proxy_bypass(parts.netloc):
         return None
     return proxies.get(parts.scheme) or proxies.get("all")
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()[:200]

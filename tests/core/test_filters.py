@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from engine.core.faults import PlanError
 from engine.core.filters import ALPACA_KEYWORDS, DEFAULT, FILTERS, KEYWORDS, REFERENCE, Rules, invalid, keyword_pattern, of_user
 from engine.core.types import Item
 
@@ -164,7 +166,7 @@ def test_a_users_filter_answers_a_reason_or_none(answer: str | None, reason: str
 @pytest.mark.parametrize("answer", [True, False, 0, 1.5, ["dull"]])
 def test_a_users_filter_that_answers_something_else_is_an_error(answer: Any) -> None:
     """A filter that returns a bool would keep or drop everything by mistake; the error names it."""
-    with pytest.raises(TypeError, match="my:check"):
+    with pytest.raises(PlanError, match="my:check"):
         of_user("my:check", lambda item: answer)(task("Write a poem."), ENGLISH)
 
 
@@ -180,3 +182,10 @@ def test_an_output_that_got_stuck_is_judged_at_once(text: str) -> None:
     """Thousands of repeated characters take milliseconds to judge, not seconds: outputs are judged where the run waits for it."""
     for check in FILTERS.values():
         check(record(text), ENGLISH)
+
+
+@pytest.mark.parametrize("check", [lambda item: item["nope"], lambda item: 1 / 0, lambda item: item.strip()])
+def test_a_users_filter_that_fails_is_told_by_its_name(check: Callable[[Item], object]) -> None:
+    """A mistake in it is the user's to mend: an error of the plan that names filter and mistake, and no traceback."""
+    with pytest.raises(PlanError, match="the filter my:check failed on"):
+        of_user("my:check", check)(task("Write a poem."), ENGLISH)

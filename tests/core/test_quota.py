@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.core.quota import MARGIN, Breaker, Charge, Ledger, Window
+from engine.core.quota import MARGIN, Breaker, Charge, Ledger, Window, horizon
 from engine.core.types import Quota, Usage
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
@@ -229,3 +229,13 @@ def test_each_failed_probe_doubles_the_pause_up_to_a_minute() -> None:
 def test_thousands_of_calls_may_fail_at_once() -> None:
     """A provider that dies under full load opens its breaker for a minute at the most."""
     assert 0 < failed(5000).wait(0, 0.0) <= 60
+
+
+def test_a_restart_does_not_empty_the_windows() -> None:
+    """What an earlier life has sent still weighs, for as long as it would have."""
+    ledger = Ledger(Quota(requests_per_day=2))
+    for t in (-100.0, -50.0):
+        ledger.remember(Usage(), t)
+    assert ledger.wait(Usage(), 0.0) == pytest.approx(86_400 - 100 + MARGIN)
+    assert horizon(Quota(requests_per_day=2, tokens_per_minute=5)) == 86_400 + MARGIN
+    assert horizon(Quota(concurrent=3)) == 0.0

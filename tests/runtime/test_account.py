@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,7 +14,7 @@ import providers
 from engine.core.faults import Fault, FaultKind, LaneError
 from engine.core.quota import Ledger
 from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stop, Usage
-from engine.runtime.account import UNDECLARED, Account, Lane, LaneState, concurrent, declared, secret, spacing, view
+from engine.runtime.account import UNDECLARED, Account, Lane, LaneState, declared, secret, spacing, view
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 CALL = Completion("A river: ", Decoding(max_tokens=5))
@@ -133,27 +134,27 @@ def test_account_without_a_quota_starts_small() -> None:
 
 
 def test_declared_quota_stays_as_it_is() -> None:
-    """One figure is a declaration."""
+    """One figure is a declaration: what it does not say, besides calls in flight, stays open."""
     for quota in (Quota(requests_per_day=50), Quota(concurrent=500), Quota(characters_per_month=1e6)):
-        assert declared(quota) is quota
+        assert replace(declared(quota), concurrent=quota.concurrent) == quota
 
 
 @pytest.mark.parametrize(
     ("quota", "connections"),
     [
-        (Quota(), 1000),
         (Quota(tokens_per_minute=1e6), 1000),
         (Quota(concurrent=3, requests_per_minute=600), 3),
-        (Quota(requests_per_minute=3), 8),
-        (Quota(requests_per_minute=599.5), 600),
-        (Quota(requests_per_second=5), 300),
-        (Quota(requests_per_second=5, requests_per_minute=100), 100),
+        (Quota(requests_per_minute=1), 8),
+        (Quota(requests_per_minute=3), 15),
+        (Quota(requests_per_minute=599.5), 2998),
+        (Quota(requests_per_second=5), 1500),
+        (Quota(requests_per_second=5, requests_per_minute=100), 500),
         (Quota(requests_per_second=1000), 4000),
     ],
 )
-def test_connections_suffice_for_a_minute_of_requests(quota: Quota, connections: int) -> None:
-    """As many connections as calls may be in flight; where only a rate is known, a minute's worth, within bounds."""
-    assert concurrent(quota) == connections
+def test_calls_in_flight_are_always_bounded(quota: Quota, connections: int) -> None:
+    """By what the plan says; where only a rate is known, by five minutes of it, within bounds."""
+    assert declared(quota).concurrent == connections
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import anyio
 import pytest
 
-from engine.core.faults import DiskError, Fault, FaultKind
+from engine.core.faults import DiskError, Fault, FaultKind, PlanError
+from engine.core.filters import of_user
 from engine.core.types import HttpResponse
 from engine.runtime.scheduler import Patience, RunState, Scheduler
 from tests import brain, virtual
@@ -418,3 +420,110 @@ def test_slow_judging_leaves_the_loop() -> None:
     assert drive.start().state is RunState.DONE
     assert set(drive.keys().values()) == {1}
     assert 10 < worked.count("_timed") <= len(drive.settled())
+
+
+OTHER = {**LANE, "provider": "openai", "style": "completion", "model": "other"}
+
+
+def test_request_held_for_a_lane_that_closes_goes_to_another() -> None:
+    """A pump that waits for room with a request in hand hands it over when its lane closes, and wakes the others."""
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        return refused(401) if body["model"] == "slow" else brain.answer(body, count)
+
+    slow = {**OTHER, "model": "slow", "requests_per_minute": 6}
+    drive = Drive(goal=10, answer=answer, lanes={"slow": slow, "other": OTHER})
+    pulse = drive.start()
+    assert pulse.state is RunState.DONE
+    assert pulse.seconds < 120
+
+
+def test_nothing_is_sent_during_a_pause_that_began_while_waiting() -> None:
+    """A request that waits for its place in the row is not sent into the pause that a refusal has begun meanwhile."""
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        return refused(429, "rate_limit_exceeded", retry_after="300") if count == 3 else brain.answer(body, count)
+
+    drive = Drive(goal=8, answer=answer, lanes={"main": {**LANE, "requests_per_minute": 20}})
+    assert drive.start().state is RunState.DONE
+    gaps = [b - a for a, b in zip(drive.wire.times, drive.wire.times[1:], strict=False)]
+    heard = drive.wire.times[3] + 3.0
+    assert max(gaps) > 290
+    assert not [t for t in drive.wire.times if heard < t < heard + 290]
+
+
+def test_one_burst_of_refusals_is_one_episode() -> None:
+    """Eight calls refused together without a hint pause the account for a second, not for the maximum."""
+    drive = Drive(
+        goal=30, answer=lambda body, count: refused(429) if count < 6 else brain.answer(body, count), delay=lambda rng: 1.0
+    )
+    assert drive.start().state is RunState.DONE
+    assert drive.wire.times[6] < 5.0
+
+
+def test_growth_that_is_not_needed_any_more_is_not_waited_for() -> None:
+    """A proposal that failed and would be due in ten minutes is forgotten when the others reach the goal."""
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        return refused(503, retry_after="600") if count == 0 else brain.answer(body, count)
+
+    drive = Drive(goal=12, answer=answer)
+    pulse = drive.start()
+    assert pulse.state is RunState.DONE
+    assert pulse.seconds < 60
+    assert Drive(goal=40, disk=drive.disk).start().state is RunState.DONE
+
+
+def test_lane_that_nobody_needs_any_more_may_close() -> None:
+    """With the goal reached, the proposing lane's end does not end the run: what is left is for the other lane."""
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        if body["model"] == "ideas":
+            return refused(402) if count > 2 else brain.answer(body, count)
+        return brain.answer(body, count)
+
+    ideas = {**OTHER, "model": "ideas", "role": "propose"}
+    rest = {**OTHER, "role": ["classify", "answer"]}
+    drive = Drive(goal=6, answer=answer, lanes={"ideas": ideas, "rest": rest})
+    pulse = drive.start()
+    assert pulse.state is RunState.DONE
+    assert pulse.records > 3
+
+
+def test_signal_bounds_a_drain_of_the_runs_own_making() -> None:
+    """A run that drains because no lane is left still stops within the grace when a signal comes."""
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        return refused(401) if body["model"] == "other" else brain.answer(body, count)
+
+    drive = Drive(
+        goal=30,
+        answer=answer,
+        lanes={"main": {**LANE, "role": ["classify", "answer"]}, "other": {**OTHER, "role": "propose"}},
+        patience=Patience(grace=5.0),
+        delay=lambda rng: 1.0,
+        meanwhile=after(20.0, lambda scheduler: scheduler.interrupt("SIGTERM")),
+    )
+    pulse = drive.start()
+    assert pulse.state is RunState.NO_LANE
+    assert pulse.seconds < 30
+
+
+def test_mistake_in_a_users_filter_loses_no_other_answer() -> None:
+    """A filter that fails ends the run as the user's to mend; every other answer that had arrived is written."""
+    calls = 0
+
+    def moody(item: dict[str, Any]) -> str | None:
+        nonlocal calls
+        calls += 1
+        return item["nope"] if calls == 20 else None
+
+    def spoil(scheduler: Scheduler) -> None:
+        context = scheduler._settler.context
+        scheduler._settler.context = replace(context, filters=(*context.filters, of_user("my:moody", moody)))
+
+    drive = Drive(goal=30, meanwhile=spoil)
+    with pytest.raises(PlanError, match="the filter my:moody failed on"):
+        drive.start()
+    assert drive.wire.answered - 1 == len(drive.settled()) > 2
+    assert Drive(goal=30, disk=drive.disk).start().state is RunState.DONE
