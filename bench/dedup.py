@@ -18,6 +18,7 @@ import argparse
 import os
 import random
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -64,6 +65,7 @@ def measured(size: int, source: Iterator[str]) -> dict[str, object]:
         index.add(str(n), text)
         pool.append(text)
     whole = time.perf_counter() - began
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # of the index, and of all texts; not of what comes next
     compared = compare(index, pool, texts[size:])
     if size > STREAMED:
         times = compared["times"]
@@ -78,7 +80,7 @@ def measured(size: int, source: Iterator[str]) -> dict[str, object]:
         "us_median": round(times[len(times) // 2] * 1e6, 1),
         "us_p99": round(times[len(times) * 99 // 100] * 1e6, 1),
         "seconds": round(whole, 2),
-        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "rss_mb": round(rss),
         "candidates": compared["candidates"],
         "vs_reference": round(compared["pair_seconds"] * len(pool) * share / mean),
         "vs_cdist": round(compared["cdist_seconds"] * share / mean, 1),
@@ -215,14 +217,22 @@ def main() -> None:
 
         print(orjson.dumps(lag(10 if chosen.quick else 30)).decode(), flush=True)
         return
-    for size in chosen.size or (SIZES[:2] if chosen.quick else (52_000,) if chosen.check else SIZES):
-        if chosen.texts is None:
-            source = corpus.texts()
-        else:
-            lines = chosen.texts.read_text(encoding="utf-8").splitlines()
-            size = min(size, max(1, len(lines) - SAMPLE))
-            source = iter(lines)
-        print(orjson.dumps((checked if chosen.check else measured)(size, source)).decode(), flush=True)
+    sizes = chosen.size or (SIZES[:2] if chosen.quick else (52_000,) if chosen.check else SIZES)
+    if len(sizes) > 1:  # each in a process of its own: memory is measured, too
+        for size in sizes:
+            subprocess.run([sys.executable, __file__, "--size", str(size), *_passed_on(chosen)], check=True)
+        return
+    (size,) = sizes
+    if chosen.texts is None:
+        source = corpus.texts()
+    else:
+        lines = chosen.texts.read_text(encoding="utf-8").splitlines()
+        size, source = min(size, max(1, len(lines) - SAMPLE)), iter(lines)
+    print(orjson.dumps((checked if chosen.check else measured)(size, source)).decode(), flush=True)
+
+
+def _passed_on(chosen: argparse.Namespace) -> list[str]:
+    return (["--texts", str(chosen.texts)] if chosen.texts else []) + (["--check"] if chosen.check else [])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -21,7 +22,7 @@ SAMPLES = 3
 
 def plan(model: str, goal: int) -> Plan:
     """What the quickstart runs: Self-Instruct as it is, on one lane."""
-    name = model if model in local.MODELS else str(Path(model).expanduser().resolve())
+    name = model if model in local.MODELS else str(Path(os.path.expanduser(model)).resolve())
     return Plan(recipe="self_instruct", goal=goal, lanes={"local": LanePlan(provider="local", model=name)})
 
 

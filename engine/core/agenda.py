@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from engine.core.dedup import Index
 from engine.core.recipe import GROW, Context, Recipe, Step
 from engine.core.tally import Tally
-from engine.core.types import Item, LaneView, Paid, Request, RequestState, Settled
+from engine.core.types import Item, LaneView, Paid, Request, Settled
 
 FIRST_DRY, LATER_DRY, RECENT = 30, 200, 500
 """A run stalls when its first 30, or any later 200, growth replies in a row keep nothing, or too few of the last 500 keep any."""
@@ -213,12 +213,6 @@ class Agenda:
         if self.kept >= self.goal:
             return None
         return self._harvest.failed(self.tally.steps[self._grown.name].settled)
-
-    def state(self, step: str, index: int) -> RequestState:
-        """Where a request stands."""
-        if index in self._tracks[step].settled:
-            return RequestState.SETTLED
-        return RequestState.ASKED if (step, index) in self._asked else RequestState.WAITING
 
     # What was answered
 

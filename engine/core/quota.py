@@ -76,7 +76,6 @@ class Window:
 class Ticket:
     """A call that was charged and is in flight."""
 
-    estimate: Usage
     charges: tuple[Charge, ...]
 
 
@@ -121,7 +120,7 @@ class Ledger:
         return max(self._paused_until - now, 0.0, *waits)
 
     def charge(self, usage: Usage, now: float) -> Ticket:
-        ticket = Ticket(usage, tuple(window.charge(weigh(usage), now) for window, weigh in self._windows))
+        ticket = Ticket(tuple(window.charge(weigh(usage), now) for window, weigh in self._windows))
         self._in_flight[id(ticket)] = ticket
         return ticket
 

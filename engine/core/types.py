@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from engine.core.faults import Fault
@@ -245,12 +245,6 @@ class Request:
     @property
     def key(self) -> tuple[str, int]:
         return self.step, self.index
-
-
-class RequestState(Enum):
-    WAITING = "waiting"
-    ASKED = "asked"
-    SETTLED = "settled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def test_needs_no_key_and_no_model() -> None:
     [
         ("", "completion"),
         ("gemma3-270m", "completion"),
-        ("smollm2", "chat"),
+        ("smollm2", "completion"),
         ("models/Qwen3-0.6B-Instruct-Q8_0.gguf", "chat"),
         ("models/gemma-3-1b-it-Q4_K_M.gguf", "chat"),
         ("models/zephyr-7b-chat.gguf", "chat"),
