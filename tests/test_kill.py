@@ -82,10 +82,17 @@ def serving() -> Iterator[Server]:
             thread.join()
 
 
+LAUNCH = """\
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell of a background job has it ignored
+runpy.run_module("engine", run_name="__main__", alter_sys=True)
+"""
+
+
 def start(*args: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "engine", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    """The command line as a process of its own."""
+    command = [sys.executable, "-c", LAUNCH, *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def settled(directory: Path) -> Counter[tuple[str, int]]:
