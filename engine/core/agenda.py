@@ -241,6 +241,7 @@ class Agenda:
             self._harvest.add(bool(settled.kept))
             if not self.growing:
                 self._retries.drop(self._grown.role, self._grown.name)
+                self._proposed.intersection_update(index for step, index in self._asked if step == self._grown.name)
         if track.step is self.recipe.last:
             self.records += len(settled.kept)
 
