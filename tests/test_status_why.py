@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,6 @@ from engine.core.faults import JournalError, PlanError
 from engine.runtime.journal import Lock
 from engine.why import story
 from tests import runs
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run for all tests that only read."""
-    return runs.make(tmp_path_factory.mktemp("runs") / "run")
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it, for tests that change something."""
-    shutil.copytree(finished, tmp_path / "run")
-    return tmp_path / "run"
 
 
 def pulsed(run: Path, **pulse: Any) -> Path:

@@ -1,0 +1,23 @@
+"""What several files of tests share: a finished run of known content."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests import runs
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run for all tests that only read."""
+    return runs.make(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, for tests that change something."""
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
