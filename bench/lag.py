@@ -19,7 +19,9 @@ from engine.core.quota import Ledger
 from engine.core.types import HttpRequest, HttpResponse
 from engine.plan import from_data
 from engine.runtime.account import Account
-from engine.runtime.journal import Folder, Journal
+from engine.runtime.clock import Clock
+from engine.runtime.disk import Directory
+from engine.runtime.journal import Journal
 from engine.runtime.scheduler import Patience, Pulse, RunState, Scheduler, World
 
 POOL = 100_000
@@ -48,7 +50,7 @@ def lag(seconds: float) -> dict[str, object]:
     loaded = context.load(from_data({"recipe": "self_instruct", "goal": 10**9, "lanes": {"main": lane}}))
     late: list[float] = []
     with tempfile.TemporaryDirectory() as name:
-        journal = Journal(Folder(Path(name)), {"plan": loaded.fingerprint})
+        journal = Journal(Directory(Path(name)), {"plan": loaded.fingerprint}, name)
         agenda = app.replayed(loaded, journal, Path(name))
         source = corpus.texts()
         for n in range(POOL):
@@ -58,14 +60,14 @@ def lag(seconds: float) -> dict[str, object]:
         agenda._backlog = 10**9  # nobody here classifies: only the step that grows is measured
         made = app.lanes(loaded)
         accounts = [Account("main", made, Ledger(made[0].plan.quota), None)]
-        world = World(
-            wire=Steady(),
-            append=journal.append,
-            utc=time.time,
-            log=structlog.wrap_logger(structlog.ReturnLogger()),
-        )
 
         async def main() -> Pulse:
+            world = World(
+                wire=Steady(),
+                append=journal.append,
+                clock=Clock(anyio.current_time, time.time),
+                log=structlog.wrap_logger(structlog.ReturnLogger()),
+            )
             scheduler = Scheduler(agenda, loaded.context, accounts, world, Patience(grace=0.1))
             scheduler._look = lambda: None  # type: ignore[method-assign]  # two roles have no lane here on purpose
 

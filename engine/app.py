@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,16 +26,20 @@ from engine import context, rundir
 from engine.core.agenda import Agenda
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
-from engine.core.quota import Ledger, horizon
+from engine.core.quota import Ledger
 from engine.core.recipe import Recipe
-from engine.core.types import Chat, Completion, Item, LanePlan, Paid, Usage, total
+from engine.core.spent import Spent
+from engine.core.tally import Tally
+from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Settled
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
-from engine.runtime import local
+from engine.runtime import local, segments
 from engine.runtime.account import Account, Lane, declared, secret, spacing
-from engine.runtime.journal import FOLDER, Folder, Journal, Lock
+from engine.runtime.clock import Clock
+from engine.runtime.disk import Directory
+from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
-from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, Scheduler, World, signals
+from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, RunState, Scheduler, World, signals
 from engine.runtime.wire import Wire
 from engine.version import VERSION
 
@@ -51,8 +56,19 @@ class Outcome:
         return EXIT_CODES[self.pulse.state]
 
 
+class Failures(Enum):
+    """What to do with requests that an earlier life of the run settled with a fault."""
+
+    LEAVE = "leave"
+    RETRY = "retry"
+
+
 def run(
-    plan: Plan | Mapping[str, Any] | str | Path, directory: str | Path, *, on_pulse: Callable[[Pulse], None] | None = None
+    plan: Plan | Mapping[str, Any] | str | Path,
+    directory: str | Path,
+    *,
+    on_pulse: Callable[[Pulse], None] | None = None,
+    failures: Failures = Failures.LEAVE,
 ) -> Outcome:
     """Start the run of `plan` in `directory`, or resume it, and wait until it ends.
 
@@ -60,21 +76,26 @@ def run(
     run's thread. Raises `EngineError` for what the user can mend. In a running event loop use `arun`.
     """
     try:
-        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse))
+        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures))
     except KeyboardInterrupt:
         raise Interrupted("stopped before anything was asked; the same command goes on") from None
 
 
 async def arun(
-    plan: Plan | Mapping[str, Any] | str | Path, directory: str | Path, *, on_pulse: Callable[[Pulse], None] | None = None
+    plan: Plan | Mapping[str, Any] | str | Path,
+    directory: str | Path,
+    *,
+    on_pulse: Callable[[Pulse], None] | None = None,
+    failures: Failures = Failures.LEAVE,
 ) -> Outcome:
     """`run` for callers that have an event loop (asyncio). Cancelled, it settles and writes what has arrived, then stops."""
     folder = Path(directory)
     loaded = context.load(as_plan(plan), kept=folder)
     with ExitStack() as closing:
-        journal = _opened(loaded, folder, closing)
-        recent: list[tuple[float, str, Usage]] = []
-        agenda = replayed(loaded, journal, folder, recent)
+        journal = opened_journal(loaded, folder, closing)
+        spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, homes(loaded.plan))
+        agenda = replayed(loaded, journal, folder, spent)
+        again = agenda.retry_failed(anyio.current_time()) if failures is Failures.RETRY else 0
         gc.collect()
         gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
         closing.callback(gc.unfreeze)
@@ -82,25 +103,33 @@ async def arun(
             log = closing.enter_context(to_file(folder / rundir.LOG))
         except OSError as error:
             raise JournalError(f"{folder / rundir.LOG} cannot be written: {error.strerror or error}") from error
-        log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records)
+        log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records, again=again)
+        for notice in rundir.notices(folder):
+            log.warning("notice", text=notice)
         async with AsyncExitStack() as stack:
             accounts = await _accounts(loaded, folder, stack)
-            _remember(accounts, recent)
-            wire = await stack.enter_async_context(Wire(sum(account.ledger.quota.concurrent or 0 for account in accounts)))
+            _remember(accounts, spent)
+            clock = Clock(anyio.current_time, time.time)
+            calls = sum(account.ledger.quota.concurrent or 0 for account in accounts)
             world = World(
-                wire=wire,
+                wire=await stack.enter_async_context(Wire(calls, clock)),
                 append=journal.append,
-                utc=time.time,
+                clock=clock,
                 log=log,
                 on_pulse=_told(folder, on_pulse),
             )
-            patience = Patience(attempt=loaded.plan.timeout, request=loaded.plan.patience, grace=loaded.plan.grace)
-            scheduler = Scheduler(agenda, loaded.context, accounts, world, patience)
+            scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan))
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
             pulse = await scheduler.run()
+        if pulse.state is RunState.DONE:
+            journal.seal()
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
+
+
+def _patience(plan: Plan) -> Patience:
+    return Patience(attempt=plan.timeout, request=plan.patience, grace=plan.grace, group=plan.group)
 
 
 def records(directory: str | Path) -> Iterator[Item]:
@@ -116,27 +145,46 @@ def as_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     return from_data(plan) if isinstance(plan, Mapping) else load_plan(plan)
 
 
-def replayed(
-    loaded: context.Loaded, journal: Journal, where: Path, recent: list[tuple[float, str, Usage]] | None = None
-) -> Agenda:
-    """The agenda as the journal leaves it: new for a new run. `recent` is given what still weighs on a lane's quota: when it was
-    sent (UTC), by which lane, and its usage."""
-    horizons = {name: horizon(lane.quota) for name, lane in loaded.plan.lanes.items()}
-    now = time.time()
-    agenda = Agenda(loaded.recipe, loaded.context, Index(loaded.context.tokens), loaded.plan.goal, backlog=loaded.plan.backlog)
+def replayed(loaded: context.Loaded, journal: Journal, where: Path | str, spent: Spent | None = None) -> Agenda:
+    """The agenda as the journal leaves it: new for a new run. `spent` is given every line."""
+    agenda = empty_agenda(loaded)
     for line in journal.replay():
-        try:
-            if isinstance(line, Paid):
-                agenda.apply_paid(line)
-            else:
-                agenda.apply(line)
-            if recent is not None and line.t > now - horizons.get(line.lane, 0.0):
-                usage = line.usage if isinstance(line, Paid) else total([reply.usage for reply in line.replies])
-                recent.append((line.t, line.lane, usage))
-        except (KeyError, ValueError) as error:
-            raise JournalError(f"the journal in {where} contradicts itself: {error}") from error
+        apply(agenda, line, where)
+        if spent is not None:
+            spent.add(line)
     agenda.forgive()
     return agenda
+
+
+def empty_agenda(loaded: context.Loaded) -> Agenda:
+    """The agenda of a run that has not begun."""
+    plan = loaded.plan
+    return Agenda(loaded.recipe, loaded.context, Index(loaded.context.tokens), plan.goal, backlog=plan.backlog)
+
+
+def apply(agenda: Agenda, line: Line, where: Path | str) -> None:
+    """Take a line in as it was taken in when it was written. Raises `JournalError` where it contradicts those before it."""
+    try:
+        if isinstance(line, Settled):
+            agenda.apply(line)
+        elif isinstance(line, Paid):
+            agenda.apply_paid(line)
+    except (KeyError, ValueError) as error:
+        raise JournalError(f"the journal in {where} contradicts itself: {error}. {segments.advice(str(where))}") from error
+
+
+def counts(directory: Path) -> dict[str, int]:
+    """Kept items of a run by step."""
+    tally = Tally(tuple(step.name for step in rundir.reopen(directory).recipe.steps))
+    for line in rundir.journal(directory):
+        tally.line(line)
+    return {name: step.kept for name, step in tally.steps.items()}
+
+
+def homes(plan: Plan) -> dict[str, str]:
+    """For each lane the first lane of its account."""
+    first: dict[str, str] = {}
+    return {name: first.setdefault(account_name(lane), name) for name, lane in plan.lanes.items()}
 
 
 def lanes(loaded: context.Loaded) -> list[Lane]:
@@ -184,28 +232,38 @@ def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     return Lane(name, plan, provider, frozenset(plan.role or known), style)
 
 
-def _opened(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal:
-    """The journal of the run directory, which is made, locked and checked."""
+def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal:
+    """The journal of the run directory, which is made, locked and checked; `closing` gives all of it back."""
+    disk = Directory(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         rundir.refuse_foreign(folder)
+        rundir.refuse_half_repaired(folder)
         closing.enter_context(Lock(folder))
-        rundir.prepare(loaded, folder)
-    except FileExistsError as error:
-        raise JournalError(f"{folder} is a file: choose a directory for the run") from error
+        rundir.prepare(loaded, disk, str(folder))
+    except (FileExistsError, NotADirectoryError) as error:
+        raise JournalError(f"{folder} is a file, or lies in one, and was left alone: choose a directory for the run") from error
     except OSError as error:
-        raise JournalError(f"the run directory {folder} cannot be written: {error.strerror or error}") from error
-    store = Folder(folder / FOLDER)
-    closing.callback(store.close)
-    header = {
-        "plan": loaded.fingerprint,
-        "recipe": [loaded.recipe.name, loaded.recipe.version],
+        raise JournalError(
+            f"the run directory {folder} cannot be written: {error.strerror or error}. Nothing in it was changed; make it "
+            "writable (or make room), or choose another directory"
+        ) from error
+    closing.callback(disk.close)
+    return Journal(disk, header(loaded), str(folder), compress=loaded.plan.compress)
+
+
+def header(loaded: context.Loaded) -> dict[str, Any]:
+    """What stands at the head of every segment: whose it is, and the versions that its verdicts rest on."""
+    return {"plan": loaded.fingerprint, "recipe": [loaded.recipe.name, loaded.recipe.version], **versions()}
+
+
+def versions() -> dict[str, str]:
+    return {
         "engine": VERSION,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "rapidfuzz": rapidfuzz.__version__,
     }
-    return Journal(store, header, str(folder / FOLDER))
 
 
 async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack) -> list[Account]:
@@ -222,12 +280,14 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack)
     return list(accounts.values())
 
 
-def _remember(accounts: list[Account], recent: list[tuple[float, str, Usage]]) -> None:
-    """Charge what earlier lives of the run have sent to the accounts that sent it."""
-    homes = {lane.name: account.ledger for account in accounts for lane in account.lanes}
-    shift = anyio.current_time() - time.time()
-    for t, lane, usage in sorted(recent, key=lambda sent: sent[0]):
-        homes[lane].remember(usage, t + shift)
+def _remember(accounts: list[Account], spent: Spent) -> None:
+    """Charge what earlier lives of the run have used to the accounts that used it."""
+    ledgers = {lane.name: account.ledger for account in accounts for lane in account.lanes}
+    now = time.time()
+    shift = anyio.current_time() - now
+    for use in spent.uses(now):
+        if use.lane in ledgers:
+            ledgers[use.lane].remember(use.measure, use.amount, use.t + shift)
 
 
 def account_name(plan: LanePlan) -> str:

@@ -5,6 +5,7 @@ Parses and prints, decides nothing. What a verb needs is imported when it runs, 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -36,17 +37,25 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only ho
 
 
 @app.command()
-def run(plan: PlanFile, directory: RunDir, changes: Changes = [], quiet: Quiet = False) -> None:  # noqa: B006
+def run(
+    plan: PlanFile,
+    directory: RunDir,
+    changes: Changes = [],  # noqa: B006
+    quiet: Quiet = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what settled with a fault.")] = False,
+) -> None:
     """Start the run of PLAN in DIR, or resume it.
 
-    The same command does both: whatever is settled in DIR is never asked again. Stop it with Ctrl-C (calls in flight may
-    finish; a second Ctrl-C cancels them). Exit codes: 0 done, 1 a bug, 2 an error to mend, 3 interrupted, 4 no lane left,
-    6 stalled, 7 the disk failed. Once the cause is mended, the same command resumes the run.
+    The same command does both: whatever is settled in DIR is never asked again. A finished run goes on with a higher goal. Stop
+    it with Ctrl-C (calls in flight may finish; a second Ctrl-C cancels them). Exit codes: 0 done, 1 a bug, 2 an error to mend, 3
+    interrupted, 4 no lane left, 6 stalled, 7 the disk failed. Once the cause is mended, the same command resumes the run.
     """
     from engine import live
+    from engine.app import Failures
     from engine.plan import load
 
-    live.run(load(plan, changes), directory, live.Progress.HIDDEN if quiet else live.Progress.SHOWN)
+    progress = live.Progress.HIDDEN if quiet else live.Progress.SHOWN
+    live.run(load(plan, changes), directory, progress, Failures.RETRY if retry_failed else Failures.LEAVE)
 
 
 @app.command()
@@ -96,6 +105,63 @@ def export(
 
     count = door.export(directory, out, format, door.Existing.REPLACE if force else door.Existing.REFUSE)
     typer.echo(f"{count} records written to {out}")
+
+
+@app.command()
+def verify(
+    directory: RunDir,
+    everything: Annotated[bool, typer.Option("--all", help="rouge_score judges every verdict, not a sample: slow.")] = False,
+) -> None:
+    """Replay a run and believe nothing: checksums, order, every prompt, every verdict. Exit code 8 on any difference."""
+    from engine import verify as door
+
+    found = door.verify(directory, door.Extent.ALL if everything else door.Extent.SAMPLE)
+    typer.echo(found.text(directory))
+    raise typer.Exit(8 if found.differences else 0)
+
+
+@app.command()
+def repair(
+    directory: RunDir,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do it without asking. Without a terminal nothing is asked, and nothing done.")
+    ] = False,
+) -> None:
+    """Save what can be saved of a damaged journal: shows what would be dropped, asks, and keeps the old journal beside it."""
+    from engine import repair as door
+
+    def agreed(shown: str) -> bool:
+        typer.echo(shown)
+        return yes or (sys.stdin.isatty() and typer.confirm("Mend it?", default=False))
+
+    typer.echo(door.repair(directory, agreed))
+
+
+@app.command()
+def refold(
+    directory: RunDir,
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The new run directory.", show_default=False)],
+    changes: Changes = [],  # noqa: B006
+) -> None:
+    """Judge a run's recorded replies again under other thresholds or filters, into a NEW run directory, without a call.
+
+    For example: seeddrill refold runs/a runs/b --set options.rouge_max=0.6. 'seeddrill run' on NEW asks only what is missing.
+    """
+    from engine import refold as door
+
+    typer.echo(door.refold(directory, new, changes))
+
+
+@app.command()
+def diff(
+    directory: RunDir,
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Its refold, or any run of the same answers.", show_default=False)],
+    most: Annotated[int, typer.Option(min=0, help="Examples of each kind.")] = 10,
+) -> None:
+    """Say what a refold keeps and drops that the run itself did not, and why."""
+    from engine import diff as door
+
+    typer.echo(door.diff(directory, new, most))
 
 
 @plans.command("new")

@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from engine import app
+from engine import app, rundir
 from engine.core.tally import LaneTally
 from engine.plan import Plan
 from engine.runtime.scheduler import Pulse, RunState
@@ -131,11 +131,13 @@ class Teller:
             return None if self._closed else pulse
 
 
-def run(plan: Plan, directory: Path, progress: Progress) -> NoReturn:
+def run(plan: Plan, directory: Path, progress: Progress, failures: app.Failures) -> NoReturn:
     """Run a plan with progress on the terminal, say how it ended, and leave with the exit code."""
+    for notice in rundir.notices(directory):
+        print(f"seeddrill: {notice}", file=sys.stderr)
     teller = Teller(progress)
     try:
-        outcome = app.run(plan, directory, on_pulse=teller.tell)
+        outcome = app.run(plan, directory, on_pulse=teller.tell, failures=failures)
         teller.say(ending(outcome))
     finally:
         told = teller.close()

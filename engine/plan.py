@@ -45,6 +45,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Seconds that one request may fail, while its lanes are open, before it is settled as failed."""
     grace: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     """Seconds that calls in flight get to finish after the first signal to stop."""
+    group: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.05
+    """Seconds that an answer may wait for others, to be written and synced together with them."""
+    compress: bool = False
+    """Compress each segment of the journal (zstd) when it is full: a quarter of the disk, and still lines of JSON."""
     backlog: Annotated[int, msgspec.Meta(ge=1)] = 256
     """Growth rests while more items than this wait to be asked about."""
 
@@ -98,6 +102,23 @@ def check(plan: Plan) -> None:
             raise PlanError(
                 f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH; a key itself has no place in a plan"
             )
+
+
+def changed(plan: Plan, changes: Sequence[str]) -> Plan:
+    """The plan with changes in the form `key=value` made to it; paths in them start at the working directory."""
+    data = msgspec.to_builtins(plan)
+    for lane in data["lanes"].values():
+        lane.update(lane.pop("quota"))
+    for change in changes:
+        _change(data, change)
+    return from_data(_without_none(data))
+
+
+def _without_none(data: Any) -> Any:
+    """As TOML would have it: what is not said is not there."""
+    if isinstance(data, dict):
+        return {key: _without_none(value) for key, value in data.items() if value is not None}
+    return data
 
 
 def options(recipe: type[Any], values: Mapping[str, Any]) -> Any:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +18,17 @@ import orjson
 from engine import context
 from engine.core.faults import JournalError, PlanError
 from engine.core.recipe import Recipe
-from engine.core.types import Item, Paid, Settled
+from engine.core.types import Item, Line, Settled
 from engine.plan import Plan, differences
-from engine.runtime.journal import read_only, replace_file
+from engine.runtime.disk import Disk, networked, replace
+from engine.runtime.journal import read_only
+from engine.runtime.segments import FOLDER, MANIFEST
 from engine.version import VERSION
 
 PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"
-_OURS = {"lock", "journal", "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
+REPAIR, READY, DAMAGED = "repair", "ready", "damaged-"
+"""A mended journal before it takes the place of the damaged one, the mark that it is whole, and where damaged ones are kept."""
+_OURS = {"lock", FOLDER, MANIFEST, "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
 
 
 def refuse_foreign(directory: Path) -> None:
@@ -32,54 +38,90 @@ def refuse_foreign(directory: Path) -> None:
         raise JournalError(f"{directory} is not empty and not a run directory ({strange[0]!r} is in it): choose a new directory")
 
 
-def prepare(loaded: context.Loaded, directory: Path) -> None:
-    """Make `directory` the run directory of this plan, or see that it is. Call it with the directory locked.
+def refuse_half_repaired(directory: Path) -> None:
+    """Raises `JournalError` where a repair was cut short while two journals changed places."""
+    if (directory / REPAIR / READY).exists():
+        raise JournalError(f"a repair of {directory} was cut short; nothing is lost: 'seeddrill repair {directory}' finishes it")
 
-    Raises `JournalError` where it belongs to another plan, with the differences.
+
+def prepare(loaded: context.Loaded, disk: Disk, where: str) -> None:
+    """Make the directory the run directory of this plan, or see that it is. Call it with the directory locked.
+
+    `plan.json` comes last: without it there is no run yet. Raises `JournalError` where the directory belongs to another plan,
+    with the differences.
     """
-    if (directory / PLAN).exists():
-        _same(loaded, directory)
+    if PLAN in disk.names():
+        lines = differences(_body(b"".join(disk.read(PLAN)), where)["identity"], loaded.identity)
+        if lines:
+            raise JournalError(
+                f"{where} belongs to another plan, and these cannot change within a run: {'; '.join(lines)}. Nothing in it "
+                f"was changed. Go back to them, choose a new directory, or fold its answers again under the new plan: "
+                f"seeddrill refold {where} NEW --set KEY=VALUE"
+            )
     else:
-        replace_file(directory / "seeds.jsonl", loaded.sources.seeds)
-        replace_file(directory / "avoid.jsonl", loaded.sources.avoid)
-        for name, texts, ending in (
-            ("templates", loaded.sources.templates, "txt"),
-            ("filters", loaded.sources.filters, "py"),
-        ):
-            (directory / name).mkdir(exist_ok=True)
-            for title, text in texts.items():
-                replace_file(directory / name / f"{title.replace(':', '.')}.{ending}", text.encode())
+        for name, data in copies(loaded).items():
+            replace(disk, name, data)
+    replace(disk, PLAN, written_plan(loaded))
+
+
+def written_plan(loaded: context.Loaded) -> bytes:
+    """`plan.json`."""
     body = {
         "seeddrill": VERSION,
         "fingerprint": loaded.fingerprint,
         "identity": loaded.identity,
         "plan": msgspec.to_builtins(loaded.plan),
     }
-    replace_file(directory / PLAN, orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 
 
-def _same(loaded: context.Loaded, directory: Path) -> None:
-    lines = differences(read_plan(directory)["identity"], loaded.identity)
-    if lines:
-        raise JournalError(
-            f"{directory} belongs to another plan, and these cannot change within a run: {'; '.join(lines)}. "
-            "Go back to them, or choose a new directory"
-        )
+def copies(loaded: context.Loaded) -> dict[str, bytes]:
+    """The texts that a run's prompts and verdicts rest on, by the name of their copy in its directory."""
+    sources = loaded.sources
+    files = {"seeds.jsonl": sources.seeds, "avoid.jsonl": sources.avoid}
+    files |= {f"templates/{name}.txt": text.encode() for name, text in sources.templates.items()}
+    files |= {f"filters/{name.replace(':', '.')}.py": text.encode() for name, text in sources.filters.items()}
+    return files
+
+
+def notices(directory: Path) -> list[str]:
+    """What the user should know of the place that a run is kept in."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []  # not Linux: nothing is known
+    if (kind := networked(directory.resolve(), mounts)) is None:
+        return []
+    return [
+        f"{directory} is on a network file system ({kind}). Locks and syncs there may not do what they promise: two machines "
+        "could write into one run, and a server that crashes could lose answers that were paid for. A disk of this machine is "
+        "safer"
+    ]
 
 
 def read_plan(directory: Path) -> dict[str, Any]:
     """`plan.json` of a run directory; raises `PlanError` that says what a run directory is where there is none."""
+    refuse_half_repaired(directory)
     try:
-        body = orjson.loads((directory / PLAN).read_bytes())
-        if not isinstance(body, dict) or not {"identity", "plan", "fingerprint"} <= body.keys():
-            raise ValueError("keys are missing")
+        return _body((directory / PLAN).read_bytes(), str(directory))
     except (FileNotFoundError, NotADirectoryError):
         raise PlanError(
-            f"{directory} is not a run directory: one has a {PLAN} and a folder named journal, and is made by "
+            f"{directory} is not a run directory: one has a {PLAN} and a folder named {FOLDER}, and is made by "
             "'seeddrill run PLAN DIR' or 'seeddrill quickstart'"
         ) from None
-    except (OSError, ValueError) as error:
-        raise JournalError(f"{directory / PLAN} is damaged ({error}): restore it from a copy") from error
+    except OSError as error:
+        raise JournalError(f"{directory / PLAN} cannot be read: {error.strerror or error}") from error
+
+
+def _body(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        body = orjson.loads(data)
+        if not isinstance(body, dict) or not {"identity", "plan", "fingerprint"} <= body.keys():
+            raise ValueError("keys are missing")
+    except ValueError as error:
+        raise JournalError(
+            f"{where}/{PLAN} is damaged ({error}). The journal is not touched: restore the file from a copy"
+        ) from error
     return body
 
 
@@ -95,10 +137,24 @@ def reopen(directory: Path) -> context.Loaded:
     return context.load(msgspec.structs.replace(plan, options=options), kept=directory)
 
 
-def settled(directory: Path) -> Iterator[Settled | Paid]:
+def journal(directory: Path) -> Iterator[Line]:
     """The journal of a run directory, oldest line first."""
     read_plan(directory)
     return read_only(directory)
+
+
+def holder(directory: Path) -> int | None:
+    """The process that runs this directory now, on this machine; `None` without one."""
+    try:
+        pid, host = (directory / "lock").read_text().split()
+        if host != socket.gethostname():
+            return None
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return int(pid)
+    except (OSError, ValueError):
+        return None
+    return int(pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +170,30 @@ class Record:
 
 
 def records(directory: Path) -> Iterator[Record]:
-    """Every record of a run, in the order of its journal. Holds only items that still wait for an answer in memory."""
-    recipe = reopen(directory).recipe
+    """Every record of a run up to its goal, in the order of its journal: where the goal was lowered, what lies beyond it is left
+    out. Holds only items that still wait for an answer in memory."""
+    loaded = reopen(directory)
+    recipe, left = loaded.recipe, loaded.plan.goal
     waiting: dict[str, Record] = {}
-    for line in settled(directory):
-        if isinstance(line, Settled):
-            yield from _grown(recipe, line, waiting)
+    for line in journal(directory):
+        if not isinstance(line, Settled) or line.fault is not None:
+            continue
+        if line.step == recipe.growing.name:
+            grown = list(_grown(recipe, line, Record("", {}, {}, {}, {})))[:left]
+            left -= len(grown)
+        else:
+            parent = waiting.pop(line.of or "", None)
+            grown = list(_grown(recipe, line, parent)) if parent is not None else []
+        if line.step == recipe.last.name:
+            yield from grown
+        else:
+            waiting.update((record.id, record) for record in grown)
 
 
-def _grown(recipe: Recipe, line: Settled, waiting: dict[str, Record]) -> Iterator[Record]:
-    parent = waiting.pop(line.of) if line.of is not None else Record("", {}, {}, {}, {})
+def _grown(recipe: Recipe, line: Settled, parent: Record) -> Iterator[Record]:
     lanes = {**parent.lanes, line.step: line.lane}
     models = {**parent.models, line.step: line.replies[0].model if line.replies else ""}
     for n, kept in line.kept:
-        id = f"{line.step}/{line.index}.{n}"
-        item = {**parent.item, **kept, "id": id}
-        if line.step == recipe.last.name:
-            yield Record(id, item, recipe.record(item), lanes, models)
-        else:
-            waiting[id] = Record(id, item, {}, lanes, models)
+        item = {**parent.item, **kept, "id": f"{line.step}/{line.index}.{n}"}
+        fields = recipe.record(item) if line.step == recipe.last.name else {}
+        yield Record(item["id"], item, fields, lanes, models)

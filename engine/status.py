@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import orjson
 
 from engine import rundir
 from engine.core.tally import Tally
-from engine.core.types import Settled
 from engine.live import reasons
 
 
@@ -19,8 +17,8 @@ def fold(directory: Path) -> dict[str, Any]:
     loaded = rundir.reopen(directory)
     recipe = loaded.recipe
     tally = Tally(tuple(step.name for step in recipe.steps))
-    for line in rundir.settled(directory):
-        tally.add(line) if isinstance(line, Settled) else tally.paid(line)
+    for line in rundir.journal(directory):
+        tally.line(line)
     figures = tally.as_json()
     instructions, records = (tally.steps[step.name].kept for step in (recipe.growing, recipe.last))
     state, reason = _state(directory)
@@ -42,21 +40,9 @@ def _state(directory: Path) -> tuple[str, str]:
         state, reason = str(pulse["state"]), str(pulse["reason"])
     except (OSError, ValueError, KeyError, TypeError):
         state, reason = "new", ""
-    if state in ("running", "draining") and holder(directory) is None:
+    if state in ("running", "draining") and rundir.holder(directory) is None:
         return "killed", "its process ended without a word; the command that started it goes on from here"
     return state, reason
-
-
-def holder(directory: Path) -> int | None:
-    """The process that runs this directory now; `None` without one."""
-    try:
-        pid = int((directory / "lock").read_text())
-        os.kill(pid, 0)
-    except PermissionError:
-        return pid
-    except (OSError, ValueError):
-        return None
-    return pid
 
 
 def as_json(directory: Path) -> str:

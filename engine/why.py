@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine import context, rundir
-from engine.core import recipe as acts
 from engine.core.dedup import Index
 from engine.core.faults import PlanError
-from engine.core.rng import digest
-from engine.core.types import Chat, Completion, Item, Paid, Request, Settled, Style, Translation, prompt_text, total
+from engine.core.past import Past, Unknown, fingerprint
+from engine.core.types import Chat, Completion, Item, Paid, Settled, Translation, total
 
 _ID = re.compile(r"(\w+)/(\d+)(?:\.(\d+))?")
 NEIGHBOURS = 5
@@ -30,14 +29,20 @@ def story(directory: Path, id: str) -> str:
         known = ", ".join(known.name for known in loaded.recipe.steps)
         raise PlanError(f"the recipe {loaded.recipe.name} has no step {step!r}; it has {known}")
     tale = _Tale(loaded)
-    for line in rundir.settled(directory):
-        if isinstance(line, Paid):
-            if (line.step, line.index) == (step, index):
+    told: str | None = None
+    for line in rundir.journal(directory):
+        match line:
+            case Paid() if (line.step, line.index) == (step, index):
                 tale.paid.append(line)
-        elif (line.step, line.index) == (step, index):
-            return tale.tell(line, None if n is None else int(n))
-        else:
-            tale.pass_by(line)
+            case Settled() if (line.step, line.index) == (step, index):
+                told = tale.tell(line, None if n is None else int(n))
+                if line.fault is None:
+                    return told
+                tale.pass_by(line)  # it may have been asked again, later
+            case Settled():
+                tale.pass_by(line)
+    if told is not None:
+        return told
     raise PlanError(f"{id} is not settled in {directory}: 'seeddrill status {directory}' tells how far the run is")
 
 
@@ -53,48 +58,39 @@ class _Tale:
     def __init__(self, loaded: context.Loaded) -> None:
         self._loaded = loaded
         self.paid: list[Paid] = []
-        self._items: dict[str, Item] = {f"seed/{n}": _shown(n, seed, loaded) for n, seed in enumerate(loaded.context.seeds)}
+        self._past = Past(loaded.recipe, loaded.context)
         self._index = Index(loaded.context.tokens)
         self._unique = loaded.recipe.growing.unique or ""
-        for id, item in self._items.items():
-            self._index.add(id, item[self._unique])
-        for id, text in loaded.context.avoid:
-            self._items[id] = {self._unique: text}
+        for n, seed in enumerate(loaded.context.seeds):
+            self._index.add(f"seed/{n}", seed[self._unique])
+        self._avoided = dict(loaded.context.avoid)
+        for id, text in self._avoided.items():
             self._index.add(id, text)
 
     def pass_by(self, line: Settled) -> None:
-        parent = self._items[line.of] if line.of is not None else {}
+        self._past.add(line)
         for n, item in line.kept:
-            id = f"{line.step}/{line.index}.{n}"
-            self._items[id] = {**parent, **item, "id": id}
             if self._loaded.recipe.step(line.step).unique:
-                self._index.add(id, item[self._unique])
+                self._index.add(f"{line.step}/{line.index}.{n}", item[self._unique])
 
     def tell(self, line: Settled, n: int | None) -> str:
         sent = datetime.fromtimestamp(line.t, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         parts = [f"{line.step}/{line.index}, asked of the lane {line.lane!r} at {sent}"]
         if line.of is not None:
-            parts.append(f"About {line.of}: {self._items[line.of].get('instruction', '')}")
+            parts.append(f"About {line.of}: {self._past.item(line.of).get('instruction', '')}")
         parts += [self._prompt(line), *self._answers(line), self._verdicts(line, n)]
         return "\n\n".join(part for part in parts if part)
 
     def _prompt(self, line: Settled) -> str:
         """The prompt, built again from the templates and what the line says was shown, and compared with the line's hash."""
-        step = self._loaded.recipe.step(line.step)
-        request = Request(
-            step=line.step,
-            index=line.index,
-            try_=line.try_,
-            of=line.of,
-            item=self._items[line.of] if line.of is not None else {},
-            shown=tuple(self._items[id] for id in line.shown),
-        )
-        style: Style = line.style
-        calls = acts.compose(step, request, self._loaded.context, style).calls
-        same = digest(prompt_text(calls)) == line.q
+        try:
+            request = self._past.asked(self._past.request(line))
+        except Unknown as unknown:
+            return f"The prompt showed {unknown.args[0]}, which a repair of the journal has lost: it cannot be built again."
+        same = fingerprint(request) == line.q
         verdict = f"its hash {line.q} is the one in the journal" if same else f"NOT the one that was sent (hash {line.q})"
         texts: list[str] = []
-        for call in calls:
+        for call in request.calls:
             match call:
                 case Chat(messages=messages):
                     texts += [f"[{message.role}]\n{message.content}" for message in messages]
@@ -141,12 +137,9 @@ class _Tale:
 
     def _text(self, id: str, line: Settled) -> str:
         here = {f"{line.step}/{line.index}.{n}": item for n, item in line.kept}
-        return str((self._items.get(id) or here.get(id) or {}).get(self._unique, ""))
-
-
-def _shown(n: int, seed: Item, loaded: context.Loaded) -> Item:
-    first = seed["instances"][0]
-    return {"id": f"seed/{n}", "instruction": seed["instruction"], "input": first["input"], "output": first["output"]}
+        if id in self._avoided:
+            return self._avoided[id]
+        return str((here.get(id) or self._past.item(id)).get(self._unique, ""))
 
 
 def _tokens(paid: Paid) -> str:

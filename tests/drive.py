@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import anyio
 import structlog
 
 from engine import app, context
 from engine.core.quota import Ledger
+from engine.core.spent import Spent
 from engine.plan import from_data
 from engine.runtime.account import Account, declared, spacing
-from engine.runtime.journal import Journal
+from engine.runtime.clock import Clock
+from engine.runtime.journal import SEGMENT, Journal
 from engine.runtime.scheduler import Patience, Pulse, Scheduler, Worker, World
 from tests import brain, virtual
 from tests.fakes import Answer, FakeDisk, FakeWire, lines
@@ -34,28 +37,42 @@ class Drive:
     patience: Patience = field(default_factory=Patience)
     worker: Worker = virtual.inline
     delay: Callable[[Random], float] = lambda rng: rng.uniform(0.5, 3.0)
+    segment: int = SEGMENT
+    compress: bool = False
+    failures: app.Failures = app.Failures.LEAVE
+    writer: type[Journal] = Journal
+    wall: Callable[[float], float] = lambda steady: steady
+    """The wall clock's time, given the seconds that this life has lasted."""
     meanwhile: Callable[[Scheduler], Any] | None = None
     """Called with the scheduler before it runs, to look at it or to disturb it."""
 
     def start(self) -> Pulse:
         plan = from_data({"recipe": "self_instruct", "goal": self.goal, "lanes": self.lanes, "options": self.options})
         loaded = context.load(plan)
-        journal = Journal(self.disk, {"plan": loaded.fingerprint})
-        agenda = app.replayed(loaded, journal, "disk")
+        header = {"plan": loaded.fingerprint}
+        self.journal = self.writer(self.disk, header, "run", segment=self.segment, compress=self.compress)
+        spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, app.homes(loaded.plan))
+        agenda = app.replayed(loaded, self.journal, "run", spent)
         accounts = []
         for lane in app.lanes(loaded):
             quota = declared(lane.plan.quota)
             accounts.append(Account(lane.name, [lane], Ledger(quota), spacing(quota)))
+        ledgers = {account.name: account.ledger for account in accounts}
+        for use in spent.uses(self.wall(0.0)):
+            ledgers[use.lane].remember(use.measure, use.amount, use.t - self.wall(0.0))
         self.wire = FakeWire(self.answer, self.delay)
-        world = World(
-            wire=self.wire,
-            append=journal.append,
-            utc=lambda: 0.0,
-            log=structlog.wrap_logger(structlog.ReturnLogger()),
-            worker=self.worker,
-        )
+        again = self.failures is app.Failures.RETRY
 
         async def main() -> Pulse:
+            world = World(
+                wire=self.wire,
+                append=self.journal.append,
+                clock=Clock(anyio.current_time, lambda: self.wall(anyio.current_time())),
+                log=structlog.wrap_logger(structlog.ReturnLogger()),
+                worker=self.worker,
+            )
+            if again:
+                agenda.retry_failed(anyio.current_time())
             self.scheduler = Scheduler(agenda, loaded.context, accounts, world, self.patience)
             if self.meanwhile is not None:
                 self.meanwhile(self.scheduler)

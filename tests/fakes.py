@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 
 from engine.core.faults import Fault
 from engine.core.types import HttpRequest, HttpResponse
+from engine.runtime.segments import on_disk, pieces, split
 
 Answer = Callable[[dict[str, Any], int], HttpResponse | Fault]
 """Given the body that was sent and how many requests came before: what comes back."""
@@ -67,66 +69,147 @@ class Crash(BaseException):
     """The machine stops at this operation."""
 
 
-class FakeDisk:
-    """A disk of files in memory, as `Store`. What was appended lasts once it is synced.
+@dataclass
+class Contents:
+    """A file's bytes, and what of them lasts: `synced` is what it had at its last sync."""
 
-    `crash_at` stops the machine at that operation, counted from 0: an append is torn at a place that `rng` draws, a sync does
-    not happen. `room` is how many bytes fit before ENOSPC.
+    data: bytes = b""
+    synced: bytes = b""
+
+
+class FakeDisk:
+    """A disk of files in memory, as `Disk`, with the least that POSIX promises.
+
+    What is in a file lasts once the file is synced, names once their folder is. `crash_at` stops the machine at that operation,
+    counted from 0: it happens in part, or not at all, as `rng` draws. `room` is how many bytes fit before ENOSPC; `fail_at` is an
+    operation that fails with EIO.
     """
 
     def __init__(self, files: dict[str, bytes] | None = None) -> None:
-        self.files = dict(files or {})
-        self.synced = {name: len(data) for name, data in self.files.items()}
+        self.rng = Random(0)
         self.operations: Counter[str] = Counter()
         self.crash_at: int | None = None
+        self.fail_at: int | None = None
         self.room: int | None = None
-        self.rng = Random(0)
+        self._names = {name: Contents(data, data) for name, data in (files or {}).items()}
+        self._lasting = dict(self._names)
+        self._pending: list[tuple[str, dict[str, Contents | None]]] = []
+        """Changes of names that may or may not last, each as a whole: in which folder, and what each name stands for after it."""
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        return {name: contents.data for name, contents in self._names.items()}
+
+    @property
+    def synced(self) -> dict[str, bytes]:
+        """What is certain to be there after a crash."""
+        return {name: contents.synced for name, contents in self._lasting.items()}
 
     def survivors(self) -> dict[str, bytes]:
-        """What is there after a crash: what was synced, and any part of what was not."""
-        return {name: data[: self.rng.randint(self.synced.get(name, 0), len(data))] for name, data in self.files.items()}
+        """What is there after a crash: all that was synced, and any part of what was not. Names change in order, a prefix of the
+        changes of each folder; a file that was not synced has lost its end, or has zeros there."""
+        names = dict(self._lasting)
+        for folder in {folder for folder, _ in self._pending}:
+            changes = [change for here, change in self._pending if here == folder]
+            for change in changes[: self.rng.randint(0, len(changes))]:
+                names = _changed(names, change)
+        return {name: self._torn(contents) for name, contents in names.items()}
 
-    def names(self) -> list[str]:
-        return sorted(self.files)
+    def _torn(self, contents: Contents) -> bytes:
+        data, synced = contents.data, contents.synced
+        if not data.startswith(synced):  # it was made shorter, and that was not synced
+            return data if self.rng.random() < 0.5 else synced
+        kept = self.rng.randint(len(synced), len(data))
+        zeros = b"\0" * (self.rng.randint(0, len(data) - kept) if self.rng.random() < 0.3 else 0)
+        return data[:kept] + zeros
+
+    def names(self, folder: str = "") -> list[str]:
+        return sorted(base for base in (_base(name, folder) for name in self._names) if base)
+
+    def size(self, name: str) -> int:
+        return len(self._names[name].data)
 
     def read(self, name: str) -> Iterator[bytes]:
-        data = self.files[name]
+        if name not in self._names:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+        data = self._names[name].data
         for start in range(0, len(data), 1000):
             yield data[start : start + 1000]
 
     def append(self, name: str, data: bytes) -> None:
         crash = self._count("append")
+        if name not in self._names:
+            self._change({name: Contents()})
         written = data[: self.rng.randint(0, len(data))] if crash else data
         if self.room is not None and len(written) > self.room:
-            self.files[name] = self.files.get(name, b"") + written[: self.room]
+            self._names[name].data += written[: self.room]
+            self.room = 0
             raise OSError(errno.ENOSPC, "No space left on device")
         if self.room is not None:
             self.room -= len(written)
-        self.files[name] = self.files.get(name, b"") + written
+        self._names[name].data += written
         if crash:
             raise Crash
-
-    def sync(self, name: str) -> None:
-        if self._count("sync"):
-            raise Crash
-        self.synced[name] = len(self.files[name])
 
     def truncate(self, name: str, size: int) -> None:
         if self._count("truncate"):
             raise Crash
-        self.files[name] = self.files[name][:size]
-        self.synced[name] = size
+        self._names[name].data = self._names[name].data[:size]
+
+    def sync(self, name: str) -> None:
+        if self._count("sync"):
+            raise Crash
+        self._names[name].synced = self._names[name].data
+
+    def rename(self, old: str, new: str) -> None:
+        crash = self._count("rename")
+        if crash and self.rng.random() < 0.5:
+            raise Crash
+        self._change({new: self._names[old], old: None})
+        if crash:
+            raise Crash
+
+    def remove(self, name: str) -> None:
+        crash = self._count("remove")
+        self._change({name: None})
+        if crash:
+            raise Crash
+
+    def sync_names(self, folder: str = "") -> None:
+        if self._count("sync_names"):
+            raise Crash
+        for change in (change for here, change in self._pending if here == folder):
+            self._lasting = _changed(self._lasting, change)
+        self._pending = [pending for pending in self._pending if pending[0] != folder]
+
+    def _change(self, change: dict[str, Contents | None]) -> None:
+        self._names = _changed(self._names, change)
+        self._pending.append((next(iter(change)).rpartition("/")[0], change))
 
     def _count(self, operation: str) -> bool:
         """Whether the machine stops in the middle of this operation; once it has, no later one happens at all."""
         if self.crash_at is not None and self.operations.total() > self.crash_at:
             raise Crash
-        crash = self.crash_at == self.operations.total()
+        number = self.operations.total()
         self.operations[operation] += 1
-        return crash
+        if number == self.fail_at:
+            raise OSError(errno.EIO, "Input/output error")
+        return self.crash_at == number
+
+
+def _changed(names: dict[str, Contents], change: dict[str, Contents | None]) -> dict[str, Contents]:
+    return {name: contents for name, contents in {**names, **change}.items() if contents is not None}
+
+
+def _base(name: str, folder: str) -> str:
+    """The name within the folder, "" for a file of another one."""
+    where, _, base = name.rpartition("/")
+    return base if where == folder else ""
 
 
 def lines(disk: FakeDisk) -> list[dict[str, Any]]:
-    """Every whole line on the disk, as plain data."""
-    whole: Sequence[bytes] = b"".join(disk.files[name] for name in disk.names()).splitlines()
-    return [orjson.loads(line) for line in whole]
+    """Every whole line of the journal on the disk, as plain data; headers too."""
+    found: list[dict[str, Any]] = []
+    for file in on_disk(disk).values():
+        found += [orjson.loads(line) for line, whole in split(pieces(disk, file)) if whole]
+    return found

@@ -15,7 +15,9 @@ from engine.core.faults import Fault, FaultKind
 from engine.core.settler import Settler
 from engine.core.types import Call, Heard, LaneView, Reply, Stop, Usage
 from engine.plan import from_data
-from engine.runtime.journal import FOLDER, Folder, Journal
+from engine.runtime.disk import Directory
+from engine.runtime.journal import SEGMENT, Journal
+from engine.runtime.segments import FOLDER
 
 PLAN = """\
 recipe = "self_instruct"
@@ -54,13 +56,13 @@ Output: Danube, Wien and Alserbach.""",
 """What comes back, by step, index and try."""
 
 
-def make(folder: Path, **changes: Any) -> Path:
+def make(folder: Path, segment: int = SEGMENT, **changes: Any) -> Path:
     """A finished run of `PLAN`, with changes to its keys, in `folder`: everything in `ANSWERS`, settled and journaled."""
     loaded = context.load(from_data(tomllib.loads(PLAN) | changes))
     folder.mkdir(parents=True)
-    rundir.prepare(loaded, folder)
-    store = Folder(folder / FOLDER)
-    journal = Journal(store, {"plan": loaded.fingerprint}, str(folder / FOLDER))
+    disk = Directory(folder)
+    rundir.prepare(loaded, disk, str(folder))
+    journal = Journal(disk, app.header(loaded), str(folder), segment=segment)
     agenda = app.replayed(loaded, journal, folder)
     settler = Settler(agenda, loaded.context, 900.0, weigh=_weigh, sick=lambda lane: False)
     lane = LaneView("main", frozenset(step.role for step in loaded.recipe.steps), alone=True)
@@ -73,7 +75,7 @@ def make(folder: Path, **changes: Any) -> Path:
         for line in settler.decide(heard, settler.judge(heard), SENT):
             journal.append(line)
     assert agenda.quiet()
-    store.close()
+    disk.close()
     return folder
 
 

@@ -229,7 +229,12 @@ def test_directory_of_another_plan(seeddrill: Command, plan: Path, run: Path) ->
 def test_directory_in_use(seeddrill: Command, plan: Path, run: Path) -> None:
     """A second run in the same directory is refused, and told by which process."""
     with Lock(run):
-        mendable(seeddrill("run", plan, run), f"{run} is in use by another run (process {os.getpid()})")
+        mendable(
+            seeddrill("run", plan, run),
+            f"{run} is in use by another run (process {os.getpid()} on",
+            "not disturbed",
+            "seeddrill status",
+        )
 
 
 def test_directory_that_is_a_file(seeddrill: Command, plan: Path, tmp_path: Path) -> None:
@@ -237,7 +242,9 @@ def test_directory_that_is_a_file(seeddrill: Command, plan: Path, tmp_path: Path
     path = tmp_path / "file"
     path.write_text("precious")
     mendable(seeddrill("run", plan, path), f"{path} is a file")
-    mendable(seeddrill("run", plan, path / "run"), f"{path / 'run'} cannot be written: Not a directory")
+    mendable(
+        seeddrill("run", plan, path / "run"), f"{path / 'run'} is a file, or lies in one, and was left alone: choose a directory"
+    )
     assert path.read_text() == "precious"
 
 

@@ -96,7 +96,7 @@ def start(*args: str) -> subprocess.Popen[bytes]:
 
 
 def settled(directory: Path) -> Counter[tuple[str, int]]:
-    return Counter((line.step, line.index) for line in rundir.settled(directory) if isinstance(line, Settled))
+    return Counter((line.step, line.index) for line in rundir.journal(directory) if isinstance(line, Settled))
 
 
 def test_kills_at_random_moments_lose_and_repeat_nothing(tmp_path: Path) -> None:

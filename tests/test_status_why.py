@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from engine import status
+from engine import rundir, status
 from engine.core.faults import JournalError, PlanError
 from engine.runtime.journal import Lock
 from engine.why import story
@@ -84,8 +84,8 @@ def test_run_that_is_alive_is_running(run: Path) -> None:
     """Beside a live writer the last pulse is believed."""
     with Lock(run):
         assert status.fold(pulsed(run, state="running", reason=""))["state"] == "running"
-        assert status.holder(run) == os.getpid()
-    assert status.holder(run) is None
+        assert rundir.holder(run) == os.getpid()
+    assert rundir.holder(run) is None
 
 
 @pytest.mark.parametrize("pulse", [b"", b"{", b"{}", b"[]", b"null"])

@@ -5,15 +5,14 @@ Pure, synchronous, owned by the settler; pumps only call `next` on the same loop
 
 from __future__ import annotations
 
-import heapq
-import math
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from engine.core.dedup import Index
-from engine.core.recipe import GROW, Context, Recipe, Step
+from engine.core.recipe import Context, Recipe
 from engine.core.tally import Tally
+from engine.core.track import Retries, Track
 from engine.core.types import Item, LaneView, Paid, Request, Settled
 
 FIRST_DRY, LATER_DRY, RECENT = 30, 200, 500
@@ -24,78 +23,6 @@ MALFORMED = "malformed"
 
 GUESS = 4.0
 """Items that a growth reply is taken to keep before any has come."""
-
-AVOID = 5.0
-"""Seconds for which a retry waits for another lane than the one that failed it."""
-
-
-def _due(due: float, request: Request, lane: LaneView) -> float:
-    return due + AVOID if request.avoid == lane.name and not lane.alone else due
-
-
-class Frontier:
-    """A set of numbers that fills up from 0: the lowest missing one, and those above it."""
-
-    def __init__(self) -> None:
-        self.low = 0
-        self._above: set[int] = set()
-
-    def __contains__(self, number: int) -> bool:
-        return number < self.low or number in self._above
-
-    def add(self, number: int) -> None:
-        self._above.add(number)
-        while self.low in self._above:
-            self._above.remove(self.low)
-            self.low += 1
-
-
-@dataclass(slots=True)
-class Track:
-    """One step's requests: which are settled, which items wait to be asked about."""
-
-    step: Step
-    depth: int
-    settled: Frontier = field(default_factory=Frontier)
-    items: dict[int, Item] = field(default_factory=dict)
-    """Unsettled items of the step that is asked about, by index; an item is freed when it settles."""
-    count: int = 0
-    """Items that have come so far: the index of the next one."""
-    cursor: int = 0
-    """Everything below was asked, or settled in an earlier life."""
-
-
-class Retries:
-    """Requests that wait for their next attempt, by role, the one that is due first on top."""
-
-    def __init__(self) -> None:
-        self._heaps: defaultdict[str, list[tuple[float, int, Request]]] = defaultdict(list)
-        self._order = 0
-
-    def __bool__(self) -> bool:
-        return any(self._heaps.values())
-
-    def push(self, role: str, due: float, request: Request) -> None:
-        self._order += 1
-        heapq.heappush(self._heaps[role], (due, self._order, request))
-
-    def pop(self, lane: LaneView, now: float) -> Request | None:
-        """The first one that is due for this lane. One that should go elsewhere is in nobody's way for long: see `AVOID`."""
-        for role in lane.roles:
-            heap = self._heaps.get(role)
-            if heap and _due(heap[0][0], heap[0][2], lane) <= now:
-                return heapq.heappop(heap)[2]
-        return None
-
-    def drop(self, role: str, step: str) -> None:
-        """Forget a step's requests."""
-        self._heaps[role] = [entry for entry in self._heaps[role] if entry[2].step != step]
-        heapq.heapify(self._heaps[role])
-
-    def due(self, lane: LaneView) -> float:
-        """When the next one that this lane may take is due; `inf` without one."""
-        heads = (heap[0] for role, heap in self._heaps.items() if role in lane.roles and heap)
-        return min((_due(due, request, lane) for due, _, request in heads), default=math.inf)
 
 
 class Harvest:
@@ -181,7 +108,8 @@ class Agenda:
 
     def quiet(self) -> bool:
         """Nothing to ask and nothing in flight: the run is finished."""
-        return not self._asked and not self._retries and not self.growing and not any(map(self._open, self._tracks.values()))
+        left = any(track.open(self._limit(track)) for track in self._tracks.values())
+        return not (self._asked or self._retries or self.growing or left)
 
     def roles_wanted(self) -> set[str]:
         """Roles that what is left to do needs: of the first step that has work, and of all after it."""
@@ -222,15 +150,7 @@ class Agenda:
         Raises `ValueError` where `(step, index)` is settled already, or is not what the journal says before it.
         """
         track = self._tracks[settled.step]
-        if settled.index in track.settled:
-            raise ValueError(f"{settled.step}/{settled.index} is settled twice")
-        parent: Item = {}
-        if track.step.source is not GROW:
-            parent = track.items.get(settled.index) or {}
-            if parent.get("id") != settled.of:
-                raise ValueError(f"{settled.step}/{settled.index} is about {settled.of!r}, not {parent.get('id')!r}")
-            del track.items[settled.index]
-        track.settled.add(settled.index)
+        parent = track.settle(settled)
         self._asked.pop((settled.step, settled.index), None)
         self._tries.pop((settled.step, settled.index), None)
         self.tally.add(settled)
@@ -255,6 +175,31 @@ class Agenda:
         """A stall of an earlier life does not count in this one."""
         self._harvest.forgive()
 
+    def retry_failed(self, now: float) -> int:
+        """Ask again what settled with a fault, of another lane where there is one; returns how many requests that are."""
+        count = 0
+        for track in self._tracks.values():
+            if track.grows and not self.growing:
+                continue
+            for request in track.reopen():
+                if track.grows:
+                    self._proposed.add(request.index)
+                self._retries.push(track.step.role, now, request)
+                count += 1
+        return count
+
+    def come(self, step: str) -> int:
+        """Items that have come so far for a step that asks about items; the next one's index."""
+        return self._tracks[step].count
+
+    def about(self, step: str, index: int) -> Item:
+        """The item that a request is about which is unsettled, or failed; empty for a step that grows."""
+        return self._tracks[step].about(index)
+
+    def failed(self, step: str, index: int) -> bool:
+        """Whether a request is settled with a fault, which another answer may replace."""
+        return index in self._tracks[step].failed
+
     def _keep(self, track: Track, item: Item) -> None:
         if track.step is self._grown:
             self._pool.append(item)
@@ -269,16 +214,11 @@ class Agenda:
 
     def _fresh(self, lane: LaneView) -> Request | None:
         for track in self._deepest_first:
-            if track.step.role not in lane.roles:
-                continue
-            if track.step.source is GROW:
-                if self._wanting():
-                    while track.cursor in track.settled:
-                        track.cursor += 1
-                    self._proposed.add(track.cursor)
-                    return self._take(track)
-            elif self._open(track):
-                return self._take(track)
+            if track.step.role in lane.roles and (self._wanting() if track.grows else track.open(self._limit(track))):
+                request = track.take()
+                if track.grows:
+                    self._proposed.add(request.index)
+                return replace(request, try_=self._tries.get(request.key, 0))
         return None
 
     def _wanting(self) -> bool:
@@ -291,28 +231,9 @@ class Agenda:
         return self.kept + len(self._proposed) * expected < self.goal
 
     def _limit(self, track: Track) -> int:
-        """Items of a step that are asked about: those of the growing step only up to the goal."""
-        return min(track.count, self.goal) if track.step.source == self._grown.name else track.count
+        """How many items of a step are asked about: those of the growing step only up to the goal."""
+        return self.goal if track.step.source == self._grown.name else track.count
 
     def _busy(self, track: Track) -> bool:
         """Whether a step has requests that are not settled yet."""
-        if track.step.source is GROW:
-            return self.growing
-        return next(iter(track.items), track.count) < self._limit(track)
-
-    def _open(self, track: Track) -> bool:
-        """Whether a step that asks about items has one that nobody asked about yet."""
-        if track.step.source is GROW:
-            return False
-        limit = self._limit(track)
-        while track.cursor < limit and track.cursor in track.settled:
-            track.cursor += 1
-        return track.cursor < limit
-
-    def _take(self, track: Track) -> Request:
-        """The request at the cursor, which moves on."""
-        index = track.cursor
-        track.cursor += 1
-        item = track.items.get(index, {})
-        request = Request(step=track.step.name, index=index, of=item.get("id"), item=item)
-        return replace(request, try_=self._tries.get(request.key, 0))
+        return self.growing if track.grows else track.busy(self._limit(track))

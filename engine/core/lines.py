@@ -1,4 +1,4 @@
-"""Line format 1 of the journal: settled answers, paid attempts and headers as JSON lines with a checksum each.
+"""Line format 1 of the journal: settled answers, paid attempts, leases, clock steps, headers: a JSON line each, with a checksum.
 
 Pure. `c`, the last key of a line, is the CRC-32 of all that stands before it; a line without a right one is damaged.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Paid, Reply, Settled, Stop, Usage
+from engine.core.types import Lease, Line, Paid, Reply, Settled, Stepped, Stop, Usage
 
 FORMAT = 1
 _CHECK = b',"c":"'
@@ -61,6 +61,8 @@ def write_settled(settled: Settled) -> bytes:
         body["fault"] = {"kind": settled.fault.kind, "detail": settled.fault.detail}
     body["kept"] = [{"n": n, **item} for n, item in settled.kept]
     body["dropped"] = settled.dropped
+    if settled.again:
+        body["again"] = True
     return seal(body)
 
 
@@ -79,27 +81,47 @@ def write_paid(paid: Paid) -> bytes:
     )
 
 
-def read(line: bytes) -> Settled | Paid | dict[str, Any]:
-    """What a line says: a settled answer, a paid attempt, or a segment's header as plain data. Raises `Damaged`."""
+def write_lease(lease: Lease) -> bytes:
+    """The line of a quota drawn in advance."""
+    body = {"lease": lease.measure, "lane": lease.lane, "amount": lease.amount, "rest": lease.rest, "t": lease.t}
+    return seal(body)
+
+
+def write_stepped(stepped: Stepped) -> bytes:
+    """The line of a wall clock that was set."""
+    return seal({"clock": stepped.seconds, "t": stepped.t})
+
+
+def read(line: bytes) -> Line | dict[str, Any]:
+    """What a line says; a segment's header as plain data. Raises `Damaged`."""
     body = unseal(line)
     try:
         if "paid" in body:
-            return Paid(
-                step=body["s"],
-                index=body["i"],
-                try_=body["try"],
-                t=body["t"],
-                lane=body["lane"],
-                why=body["paid"],
-                usage=Usage(**body["usage"]),
-            )
+            return _read_paid(body)
         if "s" in body:
             return _read_settled(body)
+        if "lease" in body:
+            measure, lane = str(body["lease"]), str(body["lane"])
+            return Lease(measure=measure, lane=lane, amount=body["amount"], rest=body["rest"], t=body["t"])
+        if "clock" in body:
+            return Stepped(seconds=body["clock"], t=body["t"])
         if "seeddrill" in body:
             return body
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damaged(f"a key is missing or has another type ({error})") from error
     raise Damaged("it is of an unknown kind")
+
+
+def _read_paid(body: dict[str, Any]) -> Paid:
+    return Paid(
+        step=body["s"],
+        index=body["i"],
+        try_=body["try"],
+        t=body["t"],
+        lane=body["lane"],
+        why=body["paid"],
+        usage=Usage(**body["usage"]),
+    )
 
 
 def _read_settled(body: dict[str, Any]) -> Settled:
@@ -118,6 +140,7 @@ def _read_settled(body: dict[str, Any]) -> Settled:
         fault=Fault(FaultKind(fault["kind"]), fault["detail"]) if fault is not None else None,
         kept=tuple((item.pop("n"), item) for item in body["kept"]),
         dropped=tuple((n, item, reason) for n, item, reason in body["dropped"]),
+        again=body.get("again", False),
     )
 
 

@@ -76,7 +76,8 @@ class Window:
 class Ticket:
     """A call that was charged and is in flight."""
 
-    charges: tuple[Charge, ...]
+    charges: dict[str, Charge]
+    """By the quota's name."""
 
 
 _MEASURES: tuple[tuple[str, float, Callable[[Usage], float]], ...] = (
@@ -92,9 +93,28 @@ _MEASURES: tuple[tuple[str, float, Callable[[Usage], float]], ...] = (
 )
 
 
-def horizon(quota: Quota) -> float:
-    """Seconds for which what was sent matters to this quota."""
-    return max((period + MARGIN for name, period, _ in _MEASURES if getattr(quota, name) is not None), default=0.0)
+LEASED = ("requests_per_day", "characters_per_month")
+"""Quotas whose window outlives a process: what is used of them is drawn in advance, in leases that the journal keeps."""
+BLOCK = 0.01
+"""A lease's share of its quota: what a kill can waste of it at the most."""
+
+
+PERIODS = {name: period for name, period, _ in _MEASURES}
+_WEIGH = {name: weigh for name, _, weigh in _MEASURES}
+
+
+def weight(usage: Usage, measure: str) -> float:
+    """What a call weighs in the quota called `measure`."""
+    return _WEIGH[measure](usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A lease to be journaled: `amount` more, on top of a `rest` that is not used yet."""
+
+    measure: str
+    amount: float
+    rest: float
 
 
 class Ledger:
@@ -102,9 +122,12 @@ class Ledger:
 
     def __init__(self, quota: Quota) -> None:
         self.quota = quota
-        self._windows = [
-            (Window(limit, period), weigh) for name, period, weigh in _MEASURES if (limit := getattr(quota, name)) is not None
-        ]
+        self._windows = {
+            name: Window(limit, period) for name, period in PERIODS.items() if (limit := getattr(quota, name)) is not None
+        }
+        self._leased = {name: 0.0 for name in LEASED if name in self._windows}
+        """What may still be used of the leases that are durable."""
+        self._drawing: set[str] = set()
         self._in_flight: dict[int, Ticket] = {}
         self._paused_until = -math.inf
 
@@ -116,18 +139,47 @@ class Ledger:
         """Seconds until a call of this weight may be sent, 0.0 if now; `inf` until a call in flight has ended."""
         if self.quota.concurrent is not None and len(self._in_flight) >= self.quota.concurrent:
             return math.inf
-        waits = (window.wait(weigh(usage), now) for window, weigh in self._windows)
+        waits = (window.wait(weight(usage, name), now) for name, window in self._windows.items())
         return max(self._paused_until - now, 0.0, *waits)
 
+    def lacks(self, usage: Usage) -> bool:
+        """A call of this weight has to wait for a lease: `draw` it, make it durable, and `grant` it."""
+        return any(leased < weight(usage, name) for name, leased in self._leased.items())
+
+    def draw(self, usage: Usage, now: float) -> list[Draft]:
+        """The leases that a call of this weight needs and that nobody has drawn yet; never more than the window has left."""
+        drafts: list[Draft] = []
+        for name, leased in self._leased.items():
+            needed = weight(usage, name) - leased
+            if needed > 0 and name not in self._drawing:
+                window = self._windows[name]
+                left = window.limit - window.used(now) - leased
+                drafts.append(Draft(name, max(needed, min(BLOCK * window.limit, left)), leased))
+                self._drawing.add(name)
+        return drafts
+
+    def grant(self, draft: Draft) -> None:
+        """The lease is durable."""
+        self._leased[draft.measure] += draft.amount
+        self._drawing.discard(draft.measure)
+
+    def returned(self) -> list[Draft]:
+        """At an orderly end: what was drawn and not used goes back, as leases below zero."""
+        drafts = [Draft(name, -leased, leased) for name, leased in self._leased.items() if leased > 0]
+        self._leased = dict.fromkeys(self._leased, 0.0)
+        return drafts
+
     def charge(self, usage: Usage, now: float) -> Ticket:
-        ticket = Ticket(tuple(window.charge(weigh(usage), now) for window, weigh in self._windows))
+        ticket = Ticket({name: window.charge(weight(usage, name), now) for name, window in self._windows.items()})
+        for name in self._leased:
+            self._leased[name] -= weight(usage, name)
         self._in_flight[id(ticket)] = ticket
         return ticket
 
-    def remember(self, usage: Usage, t: float) -> None:
-        """Charge what was sent at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
-        for window, weigh in self._windows:
-            window.charge(weigh(usage), t)
+    def remember(self, measure: str, amount: float, t: float) -> None:
+        """Charge what was used at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
+        if measure in self._windows:
+            self._windows[measure].charge(amount, t)
 
     def settle(self, ticket: Ticket, real: Usage | None) -> None:
         """The call has ended. `real` replaces the estimate; `None` (no usage known) leaves it charged.
@@ -137,8 +189,11 @@ class Ledger:
         del self._in_flight[id(ticket)]
         if real is None or self.quota.counts == "reserved":
             return
-        for (window, weigh), charge in zip(self._windows, ticket.charges, strict=True):
-            window.correct(charge, weigh(real))
+        for name, charge in ticket.charges.items():
+            used = weight(real, name)
+            if name in self._leased:
+                self._leased[name] += charge.weight - used
+            self._windows[name].correct(charge, used)
 
     def paused(self, now: float) -> bool:
         return now < self._paused_until

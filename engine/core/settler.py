@@ -132,6 +132,7 @@ class Settler:
             fault=heard.fault,
             kept=verdict.kept,
             dropped=verdict.dropped,
+            again=request.again,
         )
         self.agenda.apply(settled)
         return lines.write_settled(settled)

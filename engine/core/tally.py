@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.core.types import Paid, Settled, Usage
+from engine.core.types import Line, Paid, Settled, Usage
 
 
 @dataclass(slots=True)
@@ -55,14 +55,27 @@ class Tally:
     def __init__(self, steps: tuple[str, ...]) -> None:
         self.steps = {name: StepTally() for name in steps}
         self.lanes: dict[str, LaneTally] = {}
+        self._failed: dict[tuple[str, int], str] = {}
+        """Faults that a later answer may take the place of."""
+
+    def line(self, line: Line) -> None:
+        """Count a line of a journal."""
+        if isinstance(line, Settled):
+            self.add(line)
+        elif isinstance(line, Paid):
+            self.paid(line)
 
     def add(self, settled: Settled) -> None:
-        step = self.steps[settled.step]
+        step, key = self.steps[settled.step], (settled.step, settled.index)
+        if settled.again and (earlier := self._failed.pop(key, None)) is not None:
+            step.settled -= 1
+            step.faults[earlier] -= 1
         step.settled += 1
         step.kept += len(settled.kept)
         step.dropped.update(short(reason) for _, _, reason in settled.dropped)
         if settled.fault is not None:
             step.faults[settled.fault.kind.value] += 1
+            self._failed[key] = settled.fault.kind.value
         for reply in settled.replies:
             lane = self.lanes.setdefault(settled.lane, LaneTally())
             lane.add(reply.usage)
@@ -81,7 +94,7 @@ class Tally:
                     "settled": step.settled,
                     "kept": step.kept,
                     "dropped": dict(step.dropped.most_common()),
-                    "faults": dict(step.faults.most_common()),
+                    "faults": dict((+step.faults).most_common()),
                 }
                 for name, step in self.steps.items()
             },

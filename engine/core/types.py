@@ -241,6 +241,8 @@ class Request:
     """Lane of the last failed attempt, and how many answers it had given by then."""
     suspect: bool = False
     """A lane that failed it answered others meanwhile: the fault may lie in the request itself."""
+    again: bool = False
+    """It settled with a fault before, and its next answer takes that one's place."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -279,6 +281,8 @@ class Settled:
     fault: Fault | None = None
     kept: tuple[tuple[int, Item], ...] = ()
     dropped: tuple[tuple[int, Item, str], ...] = ()
+    again: bool = False
+    """It takes the place of an earlier line of the same key, which had settled with a fault (`--retry-failed`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +296,35 @@ class Paid:
     lane: str
     why: str
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A part of what an account may use in a day or a month, drawn in advance: durable before any of it is used, so that a kill
+    can waste quota but never exceed it. From one lease of a lane and measure to the next, `rest + amount` less the next one's
+    `rest` was used; what the last one left when a process died counts as used."""
+
+    measure: str
+    """Field of `Quota`."""
+    lane: str
+    """First lane of the account."""
+    amount: float
+    """Drawn now; below zero: given back at an orderly end."""
+    rest: float
+    """Not used yet of what was drawn before."""
+    t: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepped:
+    """Somebody set the wall clock while the run went on: every time before this line is `seconds` behind those after it."""
+
+    seconds: float
+    t: float
+
+
+Line: TypeAlias = Settled | Paid | Lease | Stepped
+"""What a line of the journal says, headers apart."""
 
 
 @dataclass(frozen=True, slots=True)

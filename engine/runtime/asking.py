@@ -6,20 +6,22 @@ Part of the loop; owned by the scheduler, which says when to stop.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 from structlog.typing import FilteringBoundLogger
 
+from engine.core import lines
 from engine.core.faults import Fault, FaultKind
-from engine.core.quota import Ticket
+from engine.core.quota import Draft, Ticket
 from engine.core.settler import Settler
-from engine.core.types import Heard, Reply, Request, total
+from engine.core.types import Heard, Lease, Reply, Request, Usage, total
 from engine.runtime.account import Account, Lane, view
-from engine.runtime.mailbox import Bell, Closed, Mailbox, Turn
+from engine.runtime.clock import Clock
+from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn, nothing
 from engine.runtime.wire import Sender
 
 
@@ -29,29 +31,31 @@ class Outside(Protocol):
     @property
     def wire(self) -> Sender: ...
     @property
-    def utc(self) -> Callable[[], float]: ...
+    def clock(self) -> Clock: ...
     @property
     def log(self) -> FilteringBoundLogger: ...
 
 
-class Asking:
-    """All pumps and calls of a run. `bell` rings when anything changed; `timeout` is for one attempt, in seconds."""
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Where things go: what was heard to the settler, leases to the scribe. The bell rings when anything changed."""
 
-    def __init__(
-        self,
-        accounts: Sequence[Account],
-        settler: Settler,
-        done: Mailbox[Heard],
-        bell: Bell,
-        outside: Outside,
-        timeout: float,
-    ) -> None:
+    done: Mailbox[Heard]
+    out: Mailbox[Entry]
+    bell: Bell
+
+
+class Asking:
+    """All pumps and calls of a run. `timeout` is for one attempt, in seconds."""
+
+    def __init__(self, accounts: Sequence[Account], settler: Settler, boxes: Boxes, outside: Outside, timeout: float) -> None:
         self._accounts = accounts
         self._lanes = [lane for account in accounts for lane in account.lanes]
         self._settler = settler
         self._agenda = settler.agenda
-        self._done = done
-        self._bell = bell
+        self._done = boxes.done
+        self._out = boxes.out
+        self._bell = boxes.bell
         self._outside = outside
         self._timeout = timeout
         self._open = True
@@ -95,6 +99,9 @@ class Asking:
             if (wait := account.opening(anyio.current_time())) > 0:
                 await self._bell.wait(wait)
                 continue
+            if account.ledger.lacks(usage):
+                await self._draw(account, usage)
+                continue
             await account.space()
             if self._open and lane.closed is None and account.opening(anyio.current_time()) <= 0:
                 return account.ledger.charge(usage, anyio.current_time())
@@ -102,15 +109,43 @@ class Asking:
         self._bell.ring()  # the pump that can take it now may be waiting for nothing else
         return None
 
+    async def _draw(self, account: Account, usage: Usage) -> None:
+        """Have the leases written that this call needs; wait where that is under way already."""
+        drafts = account.ledger.draw(usage, anyio.current_time())
+        if not drafts:
+            await self._bell.wait()
+        for draft in drafts:
+            await self._lease(account, draft)
+
+    async def _lease(self, account: Account, draft: Draft) -> None:
+        def lasts() -> None:
+            account.ledger.grant(draft)
+            self._bell.ring()
+
+        t, first = self._outside.clock.utc(), account.lanes[0].name
+        lease = Lease(measure=draft.measure, lane=first, amount=draft.amount, rest=draft.rest, t=t)
+        try:
+            await self._out.put(Entry(lines.write_lease(lease), lasts if draft.amount > 0 else nothing))
+        except Closed:
+            pass  # the scribe is gone, and its error ends the run
+
+    async def give_leases_back(self) -> None:
+        """At the end, when no call is in flight: what was drawn and not used is not lost."""
+        with anyio.CancelScope(shield=True):
+            for account in self._accounts:
+                for draft in account.ledger.returned():
+                    await self._lease(account, draft)
+
     async def _call(self, account: Account, lane: Lane, request: Request, ticket: Ticket) -> None:
         """The attempts of one request, one after the other, up to its first fault. What was heard is handed over in any case,
         and only then is the slot free: a settler that is behind holds back new calls."""
-        began, t = anyio.current_time(), self._outside.utc()
+        clock = self._outside.clock
+        began, t = clock.awake(), clock.utc()
         replies = list(request.heard)
         fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
         try:
             for call in request.calls[len(replies) :]:
-                outcome = await account.attempt(lane, call, self._outside.wire, self._timeout, self._outside.utc)
+                outcome = await account.attempt(lane, call, self._outside.wire, self._timeout, clock.utc)
                 self._learn(account, lane, outcome)
                 if isinstance(outcome, Fault):
                     fault = outcome
@@ -126,7 +161,7 @@ class Asking:
                 t=t,
                 replies=tuple(replies),
                 fault=fault,
-                seconds=anyio.current_time() - began,
+                seconds=clock.awake() - began,
             )
             with anyio.CancelScope(shield=True):
                 await self._hand_over(heard)

@@ -1,192 +1,202 @@
 """Journal: the run directory's only truth, JSONL lines that are appended in groups and never changed.
 
-One writer a directory, held by a lock. What `append` has returned from is on the disk; a kill loses the last lines at most.
+One writer a directory, held by a lock. What `append` has returned from lasts; a kill loses the last lines at most. The order of
+writes, syncs and renames in here is what `docs/guarantees.md` promises, and what the simulated crashes prove.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
+
+import zstandard
 
 from engine.core import lines
 from engine.core.faults import DiskError, JournalError
-from engine.core.types import Paid, Settled
+from engine.core.types import Line
+from engine.runtime import segments
+from engine.runtime.disk import Directory, Disk, replace
+from engine.runtime.segments import FOLDER, MANIFEST, Count, Expected, Sealed, title
 
-FOLDER = "journal"
-
-
-class Store(Protocol):
-    """The narrow door to the disk: files of one folder, by name. Tests pass a disk that forgets, fills up or fails."""
-
-    def names(self) -> list[str]: ...
-    def read(self, name: str) -> Iterator[bytes]:
-        """The file's bytes in pieces of any size."""
-        ...
-
-    def append(self, name: str, data: bytes) -> None:
-        """Write at the end, without a promise that it lasts."""
-        ...
-
-    def sync(self, name: str) -> None:
-        """Everything appended to the file so far, and the file's own name, lasts from here on."""
-        ...
-
-    def truncate(self, name: str, size: int) -> None: ...
-
-
-class Folder:
-    """A folder of a real disk."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._open: dict[str, int] = {}
-
-    def names(self) -> list[str]:
-        return sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
-
-    def read(self, name: str) -> Iterator[bytes]:
-        with open(self.path / name, "rb") as file:
-            while piece := file.read(1 << 20):
-                yield piece
-
-    def append(self, name: str, data: bytes) -> None:
-        file = self._file(name)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(file, view) :]
-
-    def sync(self, name: str) -> None:
-        os.fsync(self._file(name))
-
-    def truncate(self, name: str, size: int) -> None:
-        os.ftruncate(self._file(name), size)
-        os.fsync(self._file(name))
-
-    def close(self) -> None:
-        while self._open:
-            os.close(self._open.popitem()[1])
-
-    def _file(self, name: str) -> int:
-        if name not in self._open:
-            self.path.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            self._open[name] = os.open(self.path / name, flags, 0o644)
-            sync_folder(self.path)
-        return self._open[name]
-
-
-def sync_folder(path: Path) -> None:
-    """A new or renamed file's name lasts only once its folder is synced."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: a reader, and a crash, see the old one or the new one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(aside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    sync_folder(path.parent)
+SEGMENT = 5000
+"""Lines of a segment, header apart, after which it is sealed."""
 
 
 class Journal:
-    """The segments `00000.jsonl…` of one run. `header` opens every new segment."""
+    """The segments `journal/00000.jsonl…` of one run, in the directory `where`. `header` opens every new one.
 
-    def __init__(self, store: Store, header: dict[str, Any], where: str = FOLDER) -> None:
-        self._store = store
+    First `replay`, to its end; then `append`. `compress` says whether segments are compressed (zstd) when they are sealed.
+    """
+
+    def __init__(self, disk: Disk, header: dict[str, Any], where: str, *, compress: bool = False, segment: int = SEGMENT) -> None:
+        self._disk = disk
         self._header = header
         self._where = where
-        names = [name for name in store.names() if name.endswith(".jsonl")]
-        self._name = names[-1] if names else "00000.jsonl"
-        self._empty = not names
+        self._compress = compress
+        self._segment = segment
+        self._sealed: list[Sealed] = []
+        self._before = 0
+        """Lines in all segments before the one that is written, headers apart."""
+        self._number: int | None = None
+        self._count = Count()
         self._failed: DiskError | None = None
 
-    def replay(self) -> Iterator[Settled | Paid]:
+    def replay(self) -> Iterator[Line]:
         """Every line so far, oldest first. A last line without its newline was never acknowledged: it is cut off.
 
-        Damage anywhere else raises `JournalError` with file, line and offset.
+        Damage anywhere else raises `JournalError` with file, line and offset, and changes nothing.
         """
-        names = [name for name in self._store.names() if name.endswith(".jsonl")]
-        for name in names:
-            size = 0
-            for line, offset, end in _lines(self._store.read(name), f"{self._where}/{name}"):
-                size = end
-                if isinstance(line, dict):
-                    self._check_header(name, line)
-                elif line is not None:
-                    yield line
-                elif name == names[-1]:
-                    self._store.truncate(name, offset)
-                    size = offset
-                else:
-                    raise JournalError(f"{self._where}/{name} ends in the middle of a line, at offset {offset}")
-            self._empty = size == 0
+        self._sealed = segments.manifest(self._disk, self._where)
+        files = segments.on_disk(self._disk)
+        segments.check_whole(self._sealed, files, self._where)
+        known = len(self._sealed)
+        for number, file in files.items():
+            listed, last = number < known, number == len(files) - 1
+            self._number, self._count = number, Count(hash=None) if listed else Count()
+            expected = Expected(self._header.get("plan"), self._before, self._sealed[number - 1].sha256 if number else "")
+            yield from segments.walk(self._disk, self._where, file, expected, self._count)
+            if self._count.torn is not None:
+                if listed or not last or file.endswith(".zst"):
+                    raise segments.cut_short(self._where, file, *self._count.torn)
+                self._cut(file, self._count.torn[1])
+            if listed:
+                segments.check_sealed(self._sealed[number], self._count, self._where, file)
+            elif not last or file.endswith(".zst"):
+                self._sealed.append(self._count.sealed(number))  # a copy, made while the run went on, has an older manifest
+            if number < len(self._sealed):
+                self._next()
+        self._number = self._number or 0
+        with self._safely():
+            self._tidy(known)
 
     def append(self, data: bytes) -> None:
-        """Add whole lines and make them last. Raises `DiskError`, after which the journal takes nothing more."""
+        """Add whole lines and make them last; seal the segment where they fill it. Raises `DiskError`, after which the journal
+        takes nothing more."""
+        assert self._number is not None, "replay first"
+        file = f"{FOLDER}/{title(self._number)}"
+        with self._safely():
+            fresh = self._count.lines == 0
+            if fresh:
+                data = lines.seal(self._opening()) + data
+            self._disk.append(file, data)
+            self._disk.sync(file)
+            if fresh:
+                self._disk.sync_names(FOLDER)
+            self._count.add(data, data.count(b"\n"))
+            if self._count.lines > self._segment:
+                self._seal()
+
+    def seal(self) -> None:
+        """Seal what there is, full or not: the run is finished, and its last segment is a shard like the others."""
+        with self._safely():
+            if self._count.lines > 1:
+                self._seal()
+
+    def _opening(self) -> dict[str, Any]:
+        earlier = self._sealed[-1].sha256 if self._sealed else ""
+        return {"seeddrill": lines.FORMAT, **self._header, "before": self._before, "earlier": earlier}
+
+    def _cut(self, file: str, offset: int) -> None:
+        with self._safely():
+            self._disk.truncate(f"{FOLDER}/{file}", offset)
+            self._disk.sync(f"{FOLDER}/{file}")
+
+    def _tidy(self, known: int) -> None:
+        """What a kill may have left: lines that were written and not synced, a second form of a segment, half a file."""
+        names = self._disk.names(FOLDER)
+        active = title(self._number or 0)
+        if active in names:
+            self._disk.sync(f"{FOLDER}/{active}")  # from here on, what was read is relied upon
+            self._disk.sync_names(FOLDER)
+        if len(self._sealed) > known:
+            replace(self._disk, MANIFEST, segments.write_manifest(self._sealed))
+        for name in names:
+            if name.endswith(".zst") and name.removesuffix(".zst") in names:
+                listed = int(name.partition(".")[0]) < known
+                self._disk.remove(f"{FOLDER}/{name.removesuffix('.zst') if listed else name}")
+            elif name.endswith(".part"):
+                self._disk.remove(f"{FOLDER}/{name}")
+        if self._count.lines > self._segment:
+            self._seal()
+
+    def _seal(self) -> None:
+        """Its lines last already. First its other form, then its entry in the manifest, and only then the next one may begin and
+        the plain form may go: a kill at any point leaves every line in a file that a reader finds."""
+        assert self._number is not None
+        file = title(self._number)
+        if self._compress:
+            self._pack(file)
+        self._sealed.append(self._count.sealed(self._number))
+        replace(self._disk, MANIFEST, segments.write_manifest(self._sealed))
+        if self._compress:
+            self._disk.remove(f"{FOLDER}/{file}")
+        self._next()
+
+    def _pack(self, file: str) -> None:
+        aside = f"{FOLDER}/.{file}.zst.part"
+        packer = zstandard.ZstdCompressor(write_checksum=True).compressobj()
+        for piece in self._disk.read(f"{FOLDER}/{file}"):
+            self._disk.append(aside, packer.compress(piece))
+        self._disk.append(aside, packer.flush())
+        self._disk.sync(aside)
+        self._disk.rename(aside, f"{FOLDER}/{file}.zst")
+        self._disk.sync_names(FOLDER)
+
+    def _next(self) -> None:
+        assert self._number is not None
+        self._before += self._count.lines - 1
+        self._number, self._count = self._number + 1, Count()
+
+    @contextmanager
+    def _safely(self) -> Iterator[None]:
+        """A write that failed is the last one: behind a torn line or an unsynced group nothing may be written."""
         if self._failed is not None:
             raise self._failed
         try:
-            if self._empty:
-                data = lines.seal({"seeddrill": lines.FORMAT, **self._header}) + data
-            self._store.append(self._name, data)
-            self._store.sync(self._name)
-            self._empty = False
+            yield
         except OSError as error:
             self._failed = DiskError(
-                f"{self._where}/{self._name} cannot be written: {error.strerror or error}. Every answer journaled before "
-                "is safe; make room or mend the disk, then run the same command again"
+                f"{self._where} cannot be written: {error.strerror or error}. Every answer journaled before is safe; make room "
+                "or mend the disk, then run the same command again"
             )
             raise self._failed from error
 
-    def _check_header(self, name: str, header: dict[str, Any]) -> None:
-        if header["seeddrill"] != lines.FORMAT:
-            raise JournalError(
-                f"{self._where}/{name} has line format {header['seeddrill']}, this version reads {lines.FORMAT}: "
-                "use the version of seeddrill that wrote it"
-            )
-        if header.get("plan") != self._header.get("plan"):
-            raise JournalError(f"{self._where}/{name} belongs to another plan than plan.json beside it")
 
-
-def _lines(pieces: Iterator[bytes], name: str) -> Iterator[tuple[Settled | Paid | dict[str, Any] | None, int, int]]:
-    """Each line, read, with the offsets of its start and end; `None` for a last one that has no newline."""
-    rest, offset, number = b"", 0, 0
-    for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            number += 1
-            try:
-                value = lines.read(line)
-            except lines.Damaged as damage:
-                raise JournalError(
-                    f"{name} is damaged at line {number}, offset {offset}: {damage}. Nothing was changed; restore the "
-                    "file from a copy"
-                ) from damage
-            yield value, offset, offset + len(line) + 1
-            offset += len(line) + 1
-    if rest:
-        yield None, offset, offset
-
-
-def read_only(folder: Path) -> Iterator[Settled | Paid]:
+def read_only(directory: Path) -> Iterator[Line]:
     """Every whole line of a run's journal, without a lock and without touching it: also while the run writes."""
-    store = Folder(folder / FOLDER)
-    for name in store.names():
-        if name.endswith(".jsonl"):
-            for line, _, _ in _lines(store.read(name), str(store.path / name)):
-                if line is not None and not isinstance(line, dict):
-                    yield line
+    return following(Directory(directory), str(directory))
+
+
+def following(disk: Disk, where: str) -> Iterator[Line]:
+    """`read_only` through a disk. The run may seal a segment, compress it and begin the next one at any moment."""
+    number, before = 0, 0
+    while (file := segments.on_disk(disk).get(number)) is not None:
+        done, ended = 0, False
+        while not ended:
+            ended = number + 1 in segments.on_disk(disk)  # asked before reading: then all of this one's lines are there
+            try:
+                for read in segments.read(disk, where, file):
+                    if read.number <= done or read.value is None:
+                        continue
+                    done = read.number
+                    if isinstance(read.value, dict):
+                        segments.check_header(read.value, Expected(None, before), where, file)
+                    else:
+                        yield read.value
+            except JournalError as error:
+                if not isinstance(error.__cause__, FileNotFoundError) or file.endswith(".zst"):
+                    raise
+                file, ended = title(number, compressed=True), False  # it was compressed meanwhile
+                continue
+            if number + 1 not in segments.on_disk(disk):
+                return
+        number, before = number + 1, before + max(0, done - 1)
 
 
 class Lock:
@@ -198,13 +208,15 @@ class Lock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.read(self._file, 32).decode("ascii", "replace").strip() or "unknown"
+            holder = os.read(self._file, 300).decode("ascii", "replace").split()
             os.close(self._file)
+            named = f"process {holder[0]} on {holder[1]}" if len(holder) == 2 else "process unknown"
             raise JournalError(
-                f"{folder} is in use by another run (process {holder}): wait for it, stop it, or choose another directory"
+                f"{folder} is in use by another run ({named}), which is not disturbed: wait for it, stop it, or choose another "
+                f"directory; 'seeddrill status {folder}' tells how far it is"
             ) from error
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self._file, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import anyio
@@ -55,6 +57,18 @@ class Turn:
             self._since = time.perf_counter()
 
 
+def nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Journal lines on their way to the disk, and what may happen only once they last."""
+
+    data: bytes
+    then: Callable[[], None] = nothing
+
+
 class Mailbox(Generic[T]):
     """A bounded queue with many writers and one reader, which takes all there is at once. A full one makes writers wait."""
 
@@ -64,6 +78,7 @@ class Mailbox(Generic[T]):
         self._closed = False
         self._filled = Bell()
         self._drained = Bell()
+        self._urgent = Bell()
 
     def __len__(self) -> int:
         return len(self._items)
@@ -80,11 +95,16 @@ class Mailbox(Generic[T]):
             raise Closed
         self._items.append(item)
         self._filled.ring()
+        if self.full:
+            self._urgent.ring()
 
-    async def take(self) -> list[T]:
-        """Everything that waits, at least one; an empty list once the mailbox is closed and empty."""
+    async def take(self, linger: float = 0.0) -> list[T]:
+        """Everything that waits, at least one; an empty list once the mailbox is closed and empty. `linger` is how many seconds
+        the first one may wait for others; a mailbox that is full or closed waits for none."""
         while not self._items and not self._closed:
             await self._filled.wait()
+        if linger and not self.full and not self._closed:
+            await self._urgent.wait(linger)
         batch = list(self._items)
         self._items.clear()
         self._drained.ring()
@@ -94,4 +114,5 @@ class Mailbox(Generic[T]):
         """Take nothing more; what waits can still be read."""
         self._closed = True
         self._filled.ring()
+        self._urgent.ring()
         self._drained.ring()

@@ -19,15 +19,17 @@ from typing import Any, Protocol, TypeVar
 import anyio
 from structlog.typing import FilteringBoundLogger
 
+from engine.core import lines
 from engine.core.agenda import Agenda
 from engine.core.faults import EngineError
 from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
 from engine.core.settler import Settler
-from engine.core.types import Heard
+from engine.core.types import Heard, Stepped
 from engine.runtime.account import Account
-from engine.runtime.asking import Asking
-from engine.runtime.mailbox import SLOW, Bell, Closed, Mailbox, Turn
+from engine.runtime.asking import Asking, Boxes
+from engine.runtime.clock import BEAT, Clock
+from engine.runtime.mailbox import SLOW, Bell, Closed, Entry, Mailbox, Turn
 from engine.runtime.wire import Sender
 
 BOUND = 1024
@@ -103,7 +105,7 @@ class World:
     wire: Sender
     append: Callable[[bytes], None]
     """Makes whole lines last, or raises `DiskError`."""
-    utc: Callable[[], float]
+    clock: Clock
     log: FilteringBoundLogger
     worker: Worker = in_thread
     on_pulse: Callable[[Pulse], None] = field(default=lambda pulse: None)
@@ -112,11 +114,13 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Seconds: for one attempt, for one request in all, and for calls in flight after a signal."""
+    """Seconds: for one attempt, for one request in all, for calls in flight after a signal, and for a line to wait for others to
+    be written and synced together with it."""
 
     attempt: float = 600.0
     request: float = 900.0
     grace: float = 10.0
+    group: float = 0.05
 
 
 class Scheduler:
@@ -133,7 +137,7 @@ class Scheduler:
             sick=lambda lane: not self._lanes[lane][0].breaker.closed,
         )
         self._world = world
-        self._grace = patience.grace
+        self._patience = patience
         self._state = RunState.RUNNING
         self._end = RunState.DONE
         self._reason = ""
@@ -145,9 +149,9 @@ class Scheduler:
         """Seconds that judging one answer takes, a running mean."""
         self._bell = Bell()
         self._done: Mailbox[Heard] = Mailbox(BOUND)
-        self._out: Mailbox[bytes] = Mailbox(BOUND)
+        self._out: Mailbox[Entry] = Mailbox(BOUND)
         self._calls = anyio.CancelScope()
-        self._asking = Asking(accounts, self._settler, self._done, self._bell, world, patience.attempt)
+        self._asking = Asking(accounts, self._settler, Boxes(self._done, self._out, self._bell), world, patience.attempt)
 
     async def run(self) -> Pulse:
         """Until everything is settled, or the run has to stop; the last pulse says how it ended.
@@ -165,6 +169,7 @@ class Scheduler:
                     await self._side()
                 except BaseException as error:  # what has arrived is written first, then the error goes on its way
                     broken = error
+                await self._asking.give_leases_back()
                 self._done.close()
         except BaseExceptionGroup as group:
             raise _single(group) from None
@@ -239,7 +244,7 @@ class Scheduler:
                             self.stop(RunState.FAILED, str(error))
                             continue
                         for line in self._settler.decide(heard, verdict, anyio.current_time()):
-                            await self._out.put(line)
+                            await self._out.put(Entry(line))
                     self._look()
                     self._bell.ring()
             except Closed:
@@ -260,11 +265,13 @@ class Scheduler:
         return verdict, time.perf_counter() - began
 
     async def _scribe(self) -> None:
-        """One write and one sync for all lines that have gathered meanwhile."""
+        """One write and one sync for all lines that have gathered meanwhile; then what waited for one of them to last."""
         with anyio.CancelScope(shield=True):
             try:
-                while group := await self._out.take():
-                    await self._world.worker(self._world.append, b"".join(group))
+                while group := await self._out.take(self._patience.group):
+                    await self._world.worker(self._world.append, b"".join([entry.data for entry in group]))
+                    for entry in group:
+                        entry.then()
             finally:
                 self._out.close()
 
@@ -286,15 +293,26 @@ class Scheduler:
         """After a signal, calls in flight have this long; without one, an end of the run's own making lets them finish."""
         while not self._signals:
             await self._bell.wait()
-        await anyio.sleep(self._grace)
+        await anyio.sleep(self._patience.grace)
         self._calls.cancel()
 
     async def _beat(self) -> None:
         while True:
-            due = anyio.current_time() + 1.0
+            due = anyio.current_time() + BEAT
             self._world.on_pulse(self.pulse())
+            await self._look_at_clock()
             await anyio.sleep_until(due)
             self._lag = max(self._lag, anyio.current_time() - due)
+
+    async def _look_at_clock(self) -> None:
+        clock = self._world.clock
+        clock.awake()
+        if step := clock.stepped():
+            self._world.log.warning("clock_stepped", seconds=round(step, 3))
+            try:
+                await self._out.put(Entry(lines.write_stepped(Stepped(seconds=step, t=clock.utc()))))
+            except Closed:
+                pass  # the scribe is gone, and its error ends the run
 
 
 @contextmanager

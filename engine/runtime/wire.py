@@ -5,7 +5,11 @@ Owned by one event loop. It never retries: that is the scheduler's.
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
 from typing import Protocol, Self
@@ -17,6 +21,7 @@ import anyio
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.types import HttpRequest, HttpResponse
+from engine.runtime.clock import BEAT, Clock
 
 CONNECT = 10.0
 """Seconds for a connection to stand."""
@@ -29,11 +34,55 @@ class Sender(Protocol):
         """The whole answer within `timeout` seconds, whatever its status; raises `Fault` of kind NETWORK without one."""
 
 
+class Deadlines:
+    """Cuts off what takes too long, with one timer for all. Time in which this process did not run counts for nobody: what came
+    meanwhile waits in the socket and has been paid for."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: list[tuple[float, int]] = []
+        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._count = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Raises `TimeoutError` if the block takes longer."""
+        self._count += 1
+        number = self._count
+        with anyio.CancelScope() as scope:
+            self._scopes[number] = scope
+            heapq.heappush(self._due, (self._clock.awake() + seconds, number))
+            if self._timer is None or seconds < BEAT:
+                self._look()
+            try:
+                yield
+            finally:
+                del self._scopes[number]
+        if scope.cancelled_caught:
+            raise TimeoutError
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Cut off what is due, and look again in a `BEAT`, or sooner, while anything goes on."""
+        self.close()
+        now = self._clock.awake()
+        while self._due and (self._due[0][0] <= now or self._due[0][1] not in self._scopes):
+            if (scope := self._scopes.get(heapq.heappop(self._due)[1])) is not None:
+                scope.cancel()
+        later = min(BEAT, self._due[0][0] - now) if self._due else None
+        self._timer = None if later is None else asyncio.get_running_loop().call_later(later, self._look)
+
+
 class Wire:
     """A pool of connections for up to `concurrent` calls at once."""
 
-    def __init__(self, concurrent: int) -> None:
+    def __init__(self, concurrent: int, clock: Clock) -> None:
         self._concurrent = concurrent
+        self._deadlines = Deadlines(clock)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -47,6 +96,7 @@ class Wire:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._deadlines.close()
         if self._session is not None:
             await self._session.close()
 
@@ -54,7 +104,7 @@ class Wire:
         assert self._session is not None, "the wire is not open"
         started = anyio.current_time()
         try:
-            with anyio.fail_after(timeout):
+            with self._deadlines.within(timeout):
                 async with self._session.request(
                     request.method,
                     request.url,

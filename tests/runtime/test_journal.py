@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import deque
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.core.faults import DiskError, Fault, FaultKind, JournalError
 from engine.core.lines import seal, write_paid, write_settled
 from engine.core.types import Paid, Reply, Settled, Stop, Usage
-from engine.runtime.journal import Folder, Journal, Lock, read_only, replace_file
+from engine.runtime.disk import Directory, Disk, replace
+from engine.runtime.journal import Journal, Lock, read_only
+from engine.runtime.segments import MANIFEST
 from tests.fakes import FakeDisk
 
 HEADER = {"plan": "00c0ffee00c0ffee"}
-NAME = "00000.jsonl"
+NAME = "journal/00000.jsonl"
 
 
 def settled(index: int, text: str = "Grüße, 世界 🌾\n\x00\u2028") -> Settled:
@@ -42,22 +46,32 @@ def paid(index: int) -> Paid:
     return Paid(step="classify", index=index, try_=1, t=0.5, lane="main", why="malformed unclear", usage=Usage(estimated=True))
 
 
-def journal(disk: FakeDisk, plan: str = HEADER["plan"]) -> Journal:
-    return Journal(disk, {"plan": plan})
+def journal(disk: Disk, plan: str = HEADER["plan"], **settings: Any) -> Journal:
+    return Journal(disk, {"plan": plan}, "run", **settings)
 
 
-def filled(count: int = 3) -> FakeDisk:
-    """A disk with a journal of a header and that many lines, each appended by itself."""
+def opened(disk: Disk, **settings: Any) -> Journal:
+    """A journal that was read to its end, ready to be appended to."""
+    one = journal(disk, **settings)
+    deque(one.replay(), maxlen=0)
+    return one
+
+
+def filled(count: int = 3, **settings: Any) -> FakeDisk:
+    """A disk with a journal of that many lines, each appended by itself."""
     disk = FakeDisk()
-    writer = journal(disk)
+    writer = opened(disk, **settings)
     for index in range(count):
         writer.append(write_paid(paid(index)))
     return disk
 
 
+def indices(disk: Disk, **settings: Any) -> list[int]:
+    return [line.index for line in journal(disk, **settings).replay() if isinstance(line, Paid)]
+
+
 def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
     """Settled answers, faults and paid attempts written by one process are read equal by the next, which goes on after them."""
-    folder = tmp_path / "journal"
     fault = Settled(
         step="instance",
         index=7,
@@ -70,28 +84,28 @@ def test_lines_come_back_as_they_were(tmp_path: Path) -> None:
         lane="b",
         fault=Fault(FaultKind.REFUSED, "HTTP 400 content_filter"),
     )
-    store = Folder(folder)
-    first = Journal(store, HEADER)
+    disk = Directory(tmp_path)
+    first = opened(disk)
     first.append(write_settled(settled(0)) + write_paid(paid(0)))
     first.append(write_settled(fault))
-    store.close()
+    disk.close()
 
-    store = Folder(folder)
-    second = Journal(store, HEADER)
+    disk = Directory(tmp_path)
+    second = journal(disk)
     one, two, three = second.replay()
     assert (one, two) == (settled(0), paid(0))
     assert isinstance(three, Settled)
     assert str(three.fault) == "refused: HTTP 400 content_filter"
     second.append(write_settled(settled(1)))
-    store.close()
-    assert [line.index for line in read_only(tmp_path)] == [0, 0, 7, 1]
-    assert (folder / NAME).read_bytes().count(b'"seeddrill"') == 1, "one header a segment"
+    disk.close()
+    assert [line.index for line in read_only(tmp_path) if isinstance(line, Settled | Paid)] == [0, 0, 7, 1]
+    assert (tmp_path / NAME).read_bytes().count(b'"seeddrill"') == 1, "one header a segment"
 
 
 def test_append_lasts_when_it_returns() -> None:
     """Nothing that `append` has returned from is lost with what the disk had not synced."""
     disk = filled(3)
-    assert disk.synced == {NAME: len(disk.files[NAME])}
+    assert disk.synced == disk.files
 
 
 def test_torn_end_is_cut_wherever_it_tore(tmp_path: Path) -> None:
@@ -99,14 +113,15 @@ def test_torn_end_is_cut_wherever_it_tore(tmp_path: Path) -> None:
     whole = filled(3).files[NAME]
     start = whole[:-1].rindex(b"\n") + 1
     path = tmp_path / NAME
+    path.parent.mkdir()
     for cut in range(start + 1, len(whole)):
         path.write_bytes(whole[:cut])
-        store = Folder(tmp_path)
-        reopened = Journal(store, HEADER)
-        assert [line.index for line in reopened.replay()] == [0, 1]
+        disk = Directory(tmp_path)
+        reopened = journal(disk)
+        assert [line.index for line in reopened.replay() if isinstance(line, Paid)] == [0, 1]
         assert path.read_bytes() == whole[:start]
         reopened.append(write_paid(paid(2)))
-        store.close()
+        disk.close()
         assert path.read_bytes() == whole
 
 
@@ -115,8 +130,7 @@ def test_torn_header_is_written_again() -> None:
     whole = filled(1).files[NAME]
     for cut in range(whole.index(b"\n") + 1):
         disk = FakeDisk({NAME: whole[:cut]})
-        reopened = journal(disk)
-        assert list(reopened.replay()) == []
+        reopened = opened(disk)
         reopened.append(write_paid(paid(0)))
         assert disk.files[NAME] == whole
 
@@ -129,7 +143,7 @@ def test_damage_elsewhere_is_refused_and_left_alone() -> None:
         for place in range(start, end - 1):
             damaged = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
             disk = FakeDisk({NAME: damaged})
-            with pytest.raises(JournalError, match=rf"journal/{NAME} .*line {number}, offset {start}\b"):
+            with pytest.raises(JournalError, match=rf"run/{NAME} .*line {number}, offset {start}\b"):
                 list(journal(disk).replay())
             assert disk.files[NAME] == damaged
 
@@ -144,23 +158,28 @@ def test_missing_newline_between_lines_is_damage() -> None:
 
 
 def test_only_the_last_segment_may_be_torn() -> None:
-    """An earlier segment was finished before the next began: an end without newline there is damage."""
-    whole = filled(2).files[NAME]
-    disk = FakeDisk({NAME: whole[:-5], "00001.jsonl": whole})
-    with pytest.raises(JournalError, match=f"{NAME} ends in the middle of a line"):
-        list(journal(disk).replay())
+    """An earlier segment was finished before the next began: an end without newline there is damage, listed or not."""
+    for manifest in (True, False):
+        files = filled(5, segment=2).files
+        files["journal/00001.jsonl"] = files["journal/00001.jsonl"][:-5]
+        if not manifest:
+            del files[MANIFEST]
+        with pytest.raises(
+            JournalError, match=r"run/journal/00001.jsonl ends in the middle of line 3, at offset .*seeddrill repair run"
+        ):
+            indices(FakeDisk(files))
 
 
 def test_journal_of_another_plan_is_refused() -> None:
     """A journal whose header carries another plan's fingerprint is not read into this one."""
     with pytest.raises(JournalError, match="another plan"):
-        list(journal(filled(), plan="another").replay())
+        opened(filled(), plan="another")
 
 
 def test_foreign_format_is_refused() -> None:
     """A later version's lines are not guessed at: the error names both formats."""
     disk = FakeDisk({NAME: seal({"seeddrill": 2, **HEADER})})
-    with pytest.raises(JournalError, match="line format 2, this version reads 1"):
+    with pytest.raises(JournalError, match="line format 2, and this version of seeddrill reads 1"):
         list(journal(disk).replay())
 
 
@@ -176,47 +195,52 @@ def test_reading_touches_nothing(tmp_path: Path) -> None:
     """A reader beside the writer sees the whole lines and leaves a half-written one for its writer to finish."""
     torn = filled(3).files[NAME][:-5]
     (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / NAME).write_bytes(torn)
-    assert [line.index for line in read_only(tmp_path)] == [0, 1]
-    assert (tmp_path / "journal" / NAME).read_bytes() == torn
+    (tmp_path / NAME).write_bytes(torn)
+    assert [line.index for line in read_only(tmp_path) if isinstance(line, Paid)] == [0, 1]
+    assert (tmp_path / NAME).read_bytes() == torn
 
 
 def test_full_disk_ends_the_run_with_its_own_code() -> None:
     """A write that finds no room is a `DiskError`, exit code 7, and all that was journaled before it is valid."""
     disk = filled(2)
+    writer = opened(disk)
     disk.room = 10
-    with pytest.raises(DiskError, match="No space left on device") as caught:
-        journal(disk).append(write_paid(paid(2)))
+    with pytest.raises(
+        DiskError, match=r"run cannot be written: No space left on device. Every answer journaled before"
+    ) as caught:
+        writer.append(write_paid(paid(2)))
     assert caught.value.exit_code == 7
-    assert [line.index for line in journal(disk).replay()] == [0, 1]
+    assert indices(disk) == [0, 1]
 
 
 def test_nothing_is_written_after_a_failed_write() -> None:
     """A torn line stays the last one even where there is room again: appending behind it would make it damage."""
     disk = filled(2)
-    writer = journal(disk)
+    writer = opened(disk)
     disk.room = 10
     with pytest.raises(DiskError):
         writer.append(write_paid(paid(2)))
     disk.room = None
     with pytest.raises(DiskError):
         writer.append(write_paid(paid(3)))
-    assert [line.index for line in journal(disk).replay()] == [0, 1]
+    assert indices(disk) == [0, 1]
 
 
 def test_file_is_replaced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the moment of replacing the old file stands, and after it the new one, with nothing beside it."""
     path = tmp_path / "plan.json"
-    replace_file(path, b"old")
+    disk = Directory(tmp_path)
+    (tmp_path / ".plan.json.part").write_bytes(b"half of what an earlier life wro")
+    replace(disk, "plan.json", b"old")
     seen: list[bytes] = []
-    replace = os.replace
+    rename = os.replace
 
     def look(aside: Path, target: Path) -> None:
         seen.extend((target.read_bytes(), aside.read_bytes()))
-        replace(aside, target)
+        rename(aside, target)
 
     monkeypatch.setattr(os, "replace", look)
-    replace_file(path, b"new")
+    replace(disk, "plan.json", b"new")
     assert seen == [b"old", b"new"]
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]

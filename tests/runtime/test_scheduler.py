@@ -37,7 +37,7 @@ def test_run_reaches_its_goal_and_settles_everything_once() -> None:
     assert set(keys.values()) == {1}
     assert sum(step == "classify" for step, _ in keys) == sum(step == "instance" for step, _ in keys) == 20
     assert pulse.records == sum(len(line["kept"]) for line in drive.settled() if line["s"] == "instance") >= 10
-    assert drive.disk.synced == {name: len(data) for name, data in drive.disk.files.items()}
+    assert drive.disk.synced == drive.disk.files
 
 
 def test_finished_run_asks_nothing_more() -> None:
@@ -84,7 +84,7 @@ def test_crash_at_every_disk_operation_loses_nothing_durable() -> None:
             drive.start()
             crashed = False
         except Crash:
-            durable = {name: data[: drive.disk.synced.get(name, 0)] for name, data in drive.disk.files.items()}
+            durable = drive.disk.synced
             answered_before = drive.wire.answered
             files = drive.disk.survivors()
             assert all(files[name].startswith(data) for name, data in durable.items())
@@ -102,10 +102,13 @@ def test_disk_that_forgets_nothing_synced_can_lose_the_rest() -> None:
     """The fake disk does forget: without syncs a crash would take answers with it, so the test above can fail."""
     disk = FakeDisk()
     disk.append("00000.jsonl", b"line\n")
-    disk.rng = Random(3)
-    assert any(disk.survivors()["00000.jsonl"] != b"line\n" for _ in range(20))
     disk.sync("00000.jsonl")
-    assert all(disk.survivors()["00000.jsonl"] == b"line\n" for _ in range(20))
+    assert {"00000.jsonl" in disk.survivors() for _ in range(20)} == {True, False}, "a name is not safe yet"
+    disk.sync_names()
+    disk.append("00000.jsonl", b"more\n")
+    assert {disk.survivors()["00000.jsonl"] == b"line\nmore\n" for _ in range(40)} == {True, False}, "contents are not safe yet"
+    disk.sync("00000.jsonl")
+    assert all(disk.survivors() == {"00000.jsonl": b"line\nmore\n"} for _ in range(20))
 
 
 def test_first_signal_lets_calls_finish() -> None:
