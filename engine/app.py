@@ -9,7 +9,7 @@ import gc
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -23,6 +23,7 @@ import rapidfuzz
 
 import providers
 from engine import context, rundir
+from engine.core import lines
 from engine.core.agenda import Agenda
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
@@ -94,7 +95,9 @@ async def arun(
     with ExitStack() as closing:
         journal = opened_journal(loaded, folder, closing)
         spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, homes(loaded.plan))
-        agenda = replayed(loaded, journal, folder, spent)
+        with _no_collections():
+            agenda = replayed(loaded, journal, folder, spent)
+        close_leases(journal, spent, time.time())
         again = agenda.retry_failed(anyio.current_time()) if failures is Failures.RETRY else 0
         gc.collect()
         gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
@@ -126,6 +129,18 @@ async def arun(
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Reading a journal makes millions of objects and no garbage in cycles: looking for it took a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _patience(plan: Plan) -> Patience:
@@ -179,6 +194,15 @@ def counts(directory: Path) -> dict[str, int]:
     for line in rundir.journal(directory):
         tally.line(line)
     return {name: step.kept for name, step in tally.steps.items()}
+
+
+def close_leases(journal: Journal, spent: Spent, t: float) -> None:
+    """What a killed process had drawn of a day's or month's quota counts as used at `t` (UTC seconds), once and for all."""
+    leases = spent.closing(t)
+    if leases:
+        journal.append(b"".join(map(lines.write_lease, leases)))
+    for lease in leases:
+        spent.add(lease)
 
 
 def homes(plan: Plan) -> dict[str, str]:

@@ -115,8 +115,8 @@ def _source(name: str) -> str:
 
 
 def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) -> bytes:
-    if plan.seeds is None and kept is not None:
-        return _kept(kept / "seeds.jsonl")
+    if kept is not None and (plan.seeds is None or not Path(plan.seeds).exists()):
+        return _kept(kept / "seeds.jsonl")  # a run that was moved goes on without the files it was made from
     path = Path(plan.seeds) if plan.seeds else seedfile.folder() / recipe.seeds.format(language=options.language)
     try:
         return path.read_bytes()
@@ -132,8 +132,10 @@ def _kept(path: Path) -> bytes:
 
 
 def _avoid(options: Any, kept: Path | None) -> bytes:
-    """The texts of `options.avoid`, each with its place. A run that has begun and whose plan names none goes by its own copy."""
-    if kept is not None and not options.avoid:
+    """The texts of `options.avoid`, each with its place. A run that has begun goes by its own copy where the plan names no file,
+    or one that is not there: the run may have been moved."""
+    there = bool(options.avoid) and all(Path(name).exists() for name in options.avoid)
+    if kept is not None and not there:
         return _kept(kept / "avoid.jsonl")
     lines: list[bytes] = []
     for name in options.avoid:
@@ -178,6 +180,8 @@ def _items(plan: plans.Plan, data: bytes) -> list[Item]:
 def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str]:
     """The templates by name: the user's where they have one, else ours. A template is a text file `NAME.txt`."""
     own = Path(options.templates) if options.templates else None
+    if own is not None and kept is not None and not own.exists():
+        own = None
     if own is not None and not own.is_dir():
         raise PlanError(f"options.templates must be a folder, and {own} is none")
     ours = Path(recipes.__file__).parent / "templates" / recipe.name / options.language

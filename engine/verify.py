@@ -108,7 +108,7 @@ def _loaded(directory: Path, found: Found) -> context.Loaded:
     found.differences += [
         f"{directory}: {line} (plan.json -> what is there now)"
         for line in changed
-        if not line.startswith(("filters", "options."))
+        if not line.startswith(("filters", "options.filters"))
     ]
     return loaded
 

@@ -18,7 +18,7 @@ from engine.plan import from_data
 from engine.runtime.account import Account, declared, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.journal import SEGMENT, Journal
-from engine.runtime.scheduler import Patience, Pulse, Scheduler, Worker, World
+from engine.runtime.scheduler import Patience, Pulse, RunState, Scheduler, Worker, World
 from tests import brain, virtual
 from tests.fakes import Answer, FakeDisk, FakeWire, lines
 
@@ -37,22 +37,28 @@ class Drive:
     patience: Patience = field(default_factory=Patience)
     worker: Worker = virtual.inline
     delay: Callable[[Random], float] = lambda rng: rng.uniform(0.5, 3.0)
+    loaded: context.Loaded | None = None
+    """In place of goal, lanes and options, for tests that start very many runs."""
     segment: int = SEGMENT
     compress: bool = False
     failures: app.Failures = app.Failures.LEAVE
-    writer: type[Journal] = Journal
+    writer: Callable[..., Journal] = Journal
     wall: Callable[[float], float] = lambda steady: steady
     """The wall clock's time, given the seconds that this life has lasted."""
     meanwhile: Callable[[Scheduler], Any] | None = None
     """Called with the scheduler before it runs, to look at it or to disturb it."""
 
+    def load(self) -> context.Loaded:
+        plan = {"recipe": "self_instruct", "goal": self.goal, "lanes": self.lanes, "options": self.options}
+        return context.load(from_data(plan))
+
     def start(self) -> Pulse:
-        plan = from_data({"recipe": "self_instruct", "goal": self.goal, "lanes": self.lanes, "options": self.options})
-        loaded = context.load(plan)
+        loaded = self.loaded or self.load()
         header = {"plan": loaded.fingerprint}
         self.journal = self.writer(self.disk, header, "run", segment=self.segment, compress=self.compress)
         spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, app.homes(loaded.plan))
         agenda = app.replayed(loaded, self.journal, "run", spent)
+        app.close_leases(self.journal, spent, self.wall(0.0))
         accounts = []
         for lane in app.lanes(loaded):
             quota = declared(lane.plan.quota)
@@ -78,7 +84,10 @@ class Drive:
                 self.meanwhile(self.scheduler)
             return await self.scheduler.run()
 
-        return virtual.run(main)
+        pulse = virtual.run(main)
+        if pulse.state is RunState.DONE:
+            self.journal.seal()
+        return pulse
 
     def settled(self) -> list[dict[str, Any]]:
         """The settled lines on the disk."""

@@ -7,10 +7,12 @@ is paid and drawn anew. The records are two of the first instruction, one of the
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from engine import app, context, rundir
+from engine.core.agenda import Agenda
 from engine.core.faults import Fault, FaultKind
 from engine.core.settler import Settler
 from engine.core.types import Call, Heard, LaneView, Reply, Stop, Usage
@@ -32,7 +34,9 @@ base_url = "http://127.0.0.1:9/v1"
 SENT = 1_767_225_600.0
 """When everything was sent: 2026-01-01, midnight UTC."""
 
-ANSWERS: dict[tuple[str, int, int], str | Fault] = {
+Answers = Mapping[tuple[str, int, int], str | Fault]
+
+ANSWERS: Answers = {
     ("instruct", 0, 0): """\
 1. Name three rivers that flow through Vienna.
 2. Too short.
@@ -64,19 +68,26 @@ def make(folder: Path, segment: int = SEGMENT, **changes: Any) -> Path:
     rundir.prepare(loaded, disk, str(folder))
     journal = Journal(disk, app.header(loaded), str(folder), segment=segment)
     agenda = app.replayed(loaded, journal, folder)
+    settle(loaded, agenda, journal, ANSWERS)
+    assert agenda.quiet()
+    disk.close()
+    return folder
+
+
+def settle(loaded: context.Loaded, agenda: Agenda, journal: Journal, answers: Answers, most: int = 100) -> None:
+    """Ask up to `most` questions and settle their canned answers."""
     settler = Settler(agenda, loaded.context, 900.0, weigh=_weigh, sick=lambda lane: False)
     lane = LaneView("main", frozenset(step.role for step in loaded.recipe.steps), alone=True)
-    while (request := agenda.next(lane, SENT)) is not None:
+    for _ in range(most):
+        if (request := agenda.next(lane, SENT)) is None:
+            return
         request = settler.composed(request, "chat")
-        answer = ANSWERS[request.step, request.index, request.try_]
+        answer = answers[request.step, request.index, request.try_]
         replies = (_reply(answer),) if isinstance(answer, str) else ()
         fault = answer if isinstance(answer, Fault) else None
         heard = Heard(request, "main", SENT, replies, fault)
         for line in settler.decide(heard, settler.judge(heard), SENT):
             journal.append(line)
-    assert agenda.quiet()
-    disk.close()
-    return folder
 
 
 def _reply(text: str) -> Reply:

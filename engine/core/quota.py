@@ -128,6 +128,8 @@ class Ledger:
         self._leased = {name: 0.0 for name in LEASED if name in self._windows}
         """What may still be used of the leases that are durable."""
         self._drawing: set[str] = set()
+        self._drawn: set[str] = set()
+        """Quotas of which a lease was granted, so that its end has to be told."""
         self._in_flight: dict[int, Ticket] = {}
         self._paused_until = -math.inf
 
@@ -161,11 +163,12 @@ class Ledger:
     def grant(self, draft: Draft) -> None:
         """The lease is durable."""
         self._leased[draft.measure] += draft.amount
+        self._drawn.add(draft.measure)
         self._drawing.discard(draft.measure)
 
     def returned(self) -> list[Draft]:
-        """At an orderly end: what was drawn and not used goes back, as leases below zero."""
-        drafts = [Draft(name, -leased, leased) for name, leased in self._leased.items() if leased > 0]
+        """At an orderly end: what was drawn and not used goes back, as leases below zero, or of nothing where all was used."""
+        drafts = [Draft(name, -leased, leased) for name, leased in self._leased.items() if name in self._drawn]
         self._leased = dict.fromkeys(self._leased, 0.0)
         return drafts
 

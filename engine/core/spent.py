@@ -71,9 +71,18 @@ class Spent:
             uses.append(Use(now, lane, name, left))
         yield from sorted(use for use in uses if use.amount > 0)
 
+    def closing(self, t: float) -> list[Lease]:
+        """Leases that say at `t` that what a killed process had drawn is used up: otherwise it would count as used just now again
+        and again, at each restart."""
+        return [
+            Lease(measure=name, lane=lane, amount=0.0, rest=0.0, t=t)
+            for (lane, name), (left, _) in self._leases.items()
+            if left > 0
+        ]
+
     def _used(self, lane: str, t: float, usages: list[Usage]) -> None:
-        if lane not in self._short:
-            return  # a lane that the plan has no more
+        if not self._short.get(lane) and not self._long.get(lane):
+            return  # a lane without such quotas, or that the plan has no more
         usage = total(usages)
         if self._short[lane]:
             self._recent.append((t, lane, usage))

@@ -88,15 +88,20 @@ class Journal:
             self._disk.sync(file)
             if fresh:
                 self._disk.sync_names(FOLDER)
-            self._count.add(data, data.count(b"\n"))
+            self._count.add(*data.split(b"\n")[:-1])
             if self._count.lines > self._segment:
                 self._seal()
 
     def seal(self) -> None:
         """Seal what there is, full or not: the run is finished, and its last segment is a shard like the others."""
+        assert self._number is not None, "replay first"
         with self._safely():
             if self._count.lines > 1:
                 self._seal()
+            elif title(self._number) in self._disk.names(FOLDER):  # begun, and cut off before its first line
+                self._disk.remove(f"{FOLDER}/{title(self._number)}")
+                self._disk.sync_names(FOLDER)
+                self._count = Count()
 
     def _opening(self) -> dict[str, Any]:
         earlier = self._sealed[-1].sha256 if self._sealed else ""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import zstandard
 
@@ -36,8 +36,7 @@ class Sealed:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """One line of a segment. `value` is `None` for a last one that has no newline."""
 
     value: Line | dict[str, Any] | None
@@ -57,11 +56,13 @@ class Count:
     torn: tuple[int, int] | None = None
     headers: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, data: bytes, count: int) -> None:
-        self.lines += count
-        self.size += len(data)
-        if self.hash is not None:
-            self.hash.update(data)
+    def add(self, *lines: bytes) -> None:
+        """Lines without their newlines."""
+        self.lines += len(lines)
+        for line in lines:
+            self.size += len(line) + 1
+            if self.hash is not None:
+                self.hash.update(line + b"\n")
 
     def sealed(self, number: int) -> Sealed:
         assert self.hash is not None
@@ -132,7 +133,7 @@ def walk(disk: Disk, where: str, file: str, expected: Expected, count: Count) ->
         if one.value is None:
             count.torn = (one.number, one.offset)
             return
-        count.add(one.text + b"\n", 1)
+        count.add(one.text)
         if isinstance(one.value, dict):
             count.headers.append(one.value)
             check_header(one.value, expected, where, file)

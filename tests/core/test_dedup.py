@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
+from bench import corpus
 from engine.core.dedup import Index, Match, nearest_among
 from engine.core.score import rouge_l
 from engine.core.text import reference_words, words
@@ -206,3 +207,19 @@ def test_a_vocabulary_may_be_larger_than_the_basic_plane() -> None:
 def test_drafts_of_one_reply_are_compared_by_the_same_rules(stream: list[str], query: str) -> None:
     """The nearest among a few texts is what an index of them would find."""
     assert nearest_among(query, [(str(n), text) for n, text in enumerate(stream)]) == filled(stream).nearest(query)
+
+
+def test_texts_entered_together_are_found_like_those_entered_one_by_one() -> None:
+    """An index that took in thousands of texts before its first question answers as one that was asked all along."""
+    source = corpus.texts(seed=7)
+    texts = [next(source) for _ in range(3000)]
+    together, singly = Index(), Index()
+    for n, text in enumerate(texts):
+        together.add(str(n), text)
+        singly.add(str(n), text)
+        singly.near("w1 w2", 0.9)
+    for above in (0.3, 0.5, 0.7):
+        for text in [*texts[::30], *(next(source) for _ in range(50))]:
+            assert together.near(text, above) == singly.near(text, above)
+    together.add("last", "one two three four")
+    assert together.near("one two three five", 0.5) == Match("last", 0.75)

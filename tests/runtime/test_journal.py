@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterator
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+import zstandard
 
 from engine.core.faults import DiskError, Fault, FaultKind, JournalError
 from engine.core.lines import seal, write_paid, write_settled
 from engine.core.types import Paid, Reply, Settled, Stop, Usage
-from engine.runtime.disk import Directory, Disk, replace
+from engine.runtime import segments
+from engine.runtime.disk import Directory, Disk, networked, replace
 from engine.runtime.journal import Journal, Lock, read_only
 from engine.runtime.segments import MANIFEST
 from tests.fakes import FakeDisk
@@ -269,3 +275,183 @@ def test_lock_holds_across_processes_and_dies_with_its_holder(tmp_path: Path) ->
         holder.kill()
     with Lock(tmp_path):
         pass
+
+
+def changed(disk: FakeDisk, **files: bytes | None) -> FakeDisk:
+    """The same files with some of them changed, or gone; names are those of the journal's folder."""
+    made = disk.files
+    for name, data in files.items():
+        path = MANIFEST if name == "manifest" else f"journal/{name.removeprefix('s')}.jsonl"
+        made[path] = data if data is not None else b""
+        if data is None:
+            del made[path]
+    return FakeDisk(made)
+
+
+def refusal(disk: FakeDisk, **settings: Any) -> str:
+    """Why a journal is not read. Nothing on the disk has changed by then."""
+    before = disk.files
+    with pytest.raises(JournalError) as caught:
+        indices(disk, **settings)
+    assert disk.files == before
+    return str(caught.value)
+
+
+def test_full_segments_are_sealed_with_their_hash() -> None:
+    """Each full segment is in the manifest by its lines, size and sha256, and the next one's header tells what it follows."""
+    disk = filled(7, segment=3)
+    assert disk.names("journal") == ["00000.jsonl", "00001.jsonl", "00002.jsonl"]
+    sealed = segments.manifest(disk, "run")
+    assert [(entry.lines, entry.bytes) for entry in sealed] == [
+        (4, len(disk.files["journal/00000.jsonl"])),
+        (4, len(disk.files["journal/00001.jsonl"])),
+    ]
+    assert sealed[1].sha256 == sha256(disk.files["journal/00001.jsonl"]).hexdigest()
+    header = orjson.loads(disk.files["journal/00002.jsonl"].split(b"\n")[0])
+    assert (header["before"], header["earlier"]) == (6, sealed[1].sha256)
+    assert indices(disk, segment=3) == list(range(7))
+
+
+def test_compressed_segments_say_the_same() -> None:
+    """With compression the sealed segments are zstd files of the very same lines, and either setting reads either form."""
+    plain, packed = filled(7, segment=3), filled(7, segment=3, compress=True)
+    assert packed.names("journal") == ["00000.jsonl.zst", "00001.jsonl.zst", "00002.jsonl"]
+    assert segments.manifest(packed, "run") == segments.manifest(plain, "run")
+    data = zstandard.ZstdDecompressor().stream_reader(packed.files["journal/00000.jsonl.zst"]).read()
+    assert data == plain.files["journal/00000.jsonl"]
+    assert indices(packed, segment=3) == indices(plain, segment=3, compress=True) == list(range(7))
+
+
+def test_seal_closes_a_finished_run() -> None:
+    """The last segment of a finished run is sealed though it is not full; a run that goes on begins the next one."""
+    disk = FakeDisk()
+    writer = opened(disk)
+    writer.append(write_paid(paid(0)))
+    writer.seal()
+    writer.seal()
+    assert len(segments.manifest(disk, "run")) == 1
+    writer.append(write_paid(paid(1)))
+    assert disk.names("journal") == ["00000.jsonl", "00001.jsonl"]
+    assert indices(disk) == [0, 1]
+
+
+def test_missing_segment_is_refused() -> None:
+    """A segment that is gone is named, be it in the middle or the last one that the manifest knows."""
+    disk = filled(7, segment=3)
+    for name in ("00000", "00001"):
+        text = refusal(changed(disk, **{f"s{name}": None}), segment=3)
+        assert text.startswith(
+            f"run/journal/{name}.jsonl is missing. Nothing was changed. 'seeddrill repair run' shows what can be saved"
+        )
+
+
+def test_segment_cut_at_a_line_is_refused() -> None:
+    """A sealed segment that lost whole lines has sound checksums, and is found by the manifest; one that the manifest of a copy
+    does not know yet, by the segment after it."""
+    disk = filled(7, segment=3)
+    short = disk.files["journal/00001.jsonl"].rpartition(b"\n{")[0] + b"\n"
+    text = refusal(changed(disk, s00001=short), segment=3)
+    assert f"journal/00001.jsonl has 3 lines in {len(short)} bytes, and manifest.json says 4 in" in text
+    text = refusal(changed(disk, s00001=short, manifest=None), segment=3)
+    assert "journal/00002.jsonl follows line 6 of the journal, and 5 lines are there before it" in text
+
+
+def test_exchanged_segment_is_refused() -> None:
+    """A segment with as many lines as the one that belongs there is told by its hash in the next one's header."""
+    disk = filled(7, segment=3)
+    other = disk.files["journal/00000.jsonl"]
+    assert "follows line 0" in refusal(changed(disk, s00001=other, manifest=None), segment=3)
+    edited = disk.files["journal/00001.jsonl"].split(b"\n")
+    edited[1] = write_paid(paid(99))[:-1]
+    text = refusal(changed(disk, s00001=b"\n".join(edited), manifest=None), segment=3)
+    assert "journal/00002.jsonl follows another segment than the one before it" in text
+
+
+def test_damaged_manifest_is_refused() -> None:
+    """A manifest with a flipped bit, or one that is none, is refused by name; the lines themselves may be whole."""
+    disk = filled(7, segment=3)
+    whole = disk.files[MANIFEST]
+    assert "run/manifest.json is damaged: its checksum does not fit" in refusal(
+        changed(disk, manifest=whole.replace(b"4", b"5", 1))
+    )
+    assert "run/manifest.json is damaged: it does not end with a checksum" in refusal(changed(disk, manifest=b"{}"))
+    wrong = segments.write_manifest(segments.manifest(disk, "run")[1:])
+    assert "its segments are not in order" in refusal(changed(disk, manifest=wrong))
+
+
+def test_damaged_compressed_segment_is_refused() -> None:
+    """A flipped bit in a compressed segment, and one that was cut short, are told with line and offset."""
+    disk = filled(7, segment=3, compress=True)
+    name = "journal/00000.jsonl.zst"
+    whole = disk.files[name]
+    flipped = FakeDisk({**disk.files, name: whole[:-3] + bytes([whole[-3] ^ 4]) + whole[-2:]})
+    assert "00000.jsonl.zst is damaged at line" in refusal(flipped, segment=3)
+    assert "its compressed data ends too early" in refusal(FakeDisk({**disk.files, name: whole[:-8]}), segment=3)
+
+
+def test_copy_with_an_older_manifest_opens() -> None:
+    """A copy made while the run went on has the manifest of a moment before, and a torn end: it opens, and its own manifest
+    catches up."""
+    disk = filled(8, segment=3)
+    whole = disk.files["journal/00002.jsonl"]
+    older = segments.write_manifest(segments.manifest(disk, "run")[:1])
+    copy = changed(disk, s00002=whole[:-7], manifest=older)
+    assert indices(copy, segment=3) == list(range(7))
+    assert segments.manifest(copy, "run") == segments.manifest(disk, "run")
+    assert copy.files["journal/00002.jsonl"] == whole[: whole[:-1].rindex(b"\n") + 1]
+
+
+def test_what_a_kill_leaves_beside_a_segment_is_tidied() -> None:
+    """Both forms of a segment, or half of one, are what a kill while packing leaves: one form stays."""
+    disk = filled(4, segment=3, compress=True)
+    packed = disk.files["journal/00000.jsonl.zst"]
+    plain = zstandard.ZstdDecompressor().stream_reader(packed).read()
+    listed = FakeDisk({**disk.files, "journal/00000.jsonl": plain, "journal/.00000.jsonl.zst.part": b"half"})
+    assert indices(listed, segment=3, compress=True) == [0, 1, 2, 3]
+    assert listed.names("journal") == ["00000.jsonl.zst", "00001.jsonl"]
+    unlisted = FakeDisk({"journal/00000.jsonl": plain, "journal/00000.jsonl.zst": packed})
+    assert indices(unlisted, segment=9) == [0, 1, 2]
+    assert unlisted.names("journal") == ["00000.jsonl"]
+
+
+def test_disk_that_cannot_be_read_is_told() -> None:
+    """An I/O error while reading names the file and where it struck."""
+
+    class Unreadable(FakeDisk):
+        def read(self, name: str) -> Iterator[bytes]:
+            yield self.files[name][:200]
+            raise OSError(errno.EIO, "Input/output error")
+
+    text = refusal(Unreadable(filled(3).files))
+    assert "run/journal/00000.jsonl cannot be read beyond line 1, offset" in text
+    assert "Input/output error. Nothing was changed" in text
+
+
+def test_reader_follows_a_writer_that_seals_and_packs(tmp_path: Path) -> None:
+    """A reader that is in the middle of a segment when it is packed and removed goes on in the other form, each line once."""
+    disk = Directory(tmp_path)
+    writer = opened(disk, segment=3, compress=True)
+    writer.append(write_paid(paid(0)) + write_paid(paid(1)))
+    reader = read_only(tmp_path)
+    seen = [next(reader)]
+    for index in range(2, 9):
+        writer.append(write_paid(paid(index)))
+        seen.append(next(reader))
+    seen += reader
+    assert [line.index for line in seen if isinstance(line, Paid)] == list(range(9))
+    disk.close()
+
+
+def test_network_file_systems_are_known_by_their_mounts() -> None:
+    """The longest mount point above a directory tells; blanks in it are written as octal numbers."""
+    mounts = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /home rw shared:2 - nfs4 server:/home rw,vers=4.2
+31 30 8:2 / /home/local rw - xfs /dev/sdb1 rw
+32 22 0:41 / /mnt/my\\040share rw - cifs //server/share rw
+no mount at all
+"""
+    assert networked(Path("/home/ann/runs/a"), mounts) == "nfs4"
+    assert networked(Path("/mnt/my share/a"), mounts) == "cifs"
+    for path in ("/home/local/a", "/srv/a", "/homework"):
+        assert networked(Path(path), mounts) is None
