@@ -162,13 +162,13 @@ class Judged:
         try:
             request = self._past.asked(self._past.request(line))
         except Unknown as unknown:
-            self._lost(line, key, str(unknown.args[0]))
+            request = self._lost(line, key, str(unknown.args[0]))
         else:
             self.found.count("prompts built again, hash compared")
             if fingerprint(request) != line.q:
                 self._differs(f"{key}: its prompt, built again, is not the one that was sent (hash {line.q})")
-            if line.fault is None and self._judging:
-                self._verdict(step, request, line, key)
+        if line.fault is None and self._judging:
+            self._verdict(step, request, line, key)
         self._agenda.apply(line)
         self._past.add(line)
         self.found.count("settled answers, each once, each after what it is about")
@@ -186,12 +186,13 @@ class Judged:
         if (verdict.kept, verdict.dropped) != (line.kept, line.dropped):
             self._differs(f"{key}: {_first_difference(verdict, line)}")
 
-    def _lost(self, line: Settled, key: str, id: str) -> None:
+    def _lost(self, line: Settled, key: str, id: str) -> Request:
         if line.of == id:
             raise ValueError(f"{key} is about {id}, which no line before it has kept")
         self.found.count("prompts that show what a repair has lost, not built again")
         if not self.repaired:
             self._differs(f"{key}: its prompt shows {id}, which no line before it has made")
+        return self._past.unseen(line)
 
     def _remember(self, line: Settled, key: str) -> None:
         """Texts in the order in which the index took them in, and what was decided about each draft beside them."""

@@ -5,6 +5,8 @@ Pure; a fold beside the agenda, for whoever checks or retells a journal. A run i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engine.core import recipe as acts
 from engine.core.recipe import Context, Recipe
 from engine.core.rng import digest
@@ -36,6 +38,12 @@ class Past:
 
     def request(self, line: Settled, item: Item | None = None) -> Request:
         """What a line answers, as it was asked, without its calls; about `item` where that is given. Raises `Unknown`."""
+        request = self.unseen(line, item)
+        return replace(request, shown=tuple(self.item(id) for id in line.shown))
+
+    def unseen(self, line: Settled, item: Item | None = None) -> Request:
+        """Likewise, where some of what the prompt showed is lost: as many examples, of which nothing but their ids is known. That
+        is enough to read and judge the answer, and not to build the prompt."""
         if item is None:
             item = self.item(line.of) if line.of is not None else {}
         return Request(
@@ -44,7 +52,7 @@ class Past:
             try_=line.try_,
             of=item.get("id"),
             item=item,
-            shown=tuple(self.item(id) for id in line.shown),
+            shown=tuple({"id": id} for id in line.shown),
             style=line.style,
         )
 

@@ -86,7 +86,7 @@ class Refold:
             return self._past.asked(self._past.request(line, item))
         except Unknown as unknown:
             self.lost.add(str(unknown.args[0]))
-            return self._past.request(replace(line, shown=()), item)
+            return self._past.unseen(line, item)
 
     def _apply(self, step: Step, line: Settled, old: int) -> bytes:
         children = [child.name for child in self._recipe.steps if child.source == step.name]
