@@ -37,11 +37,21 @@ FLOORS = {
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
         engine/planning engine/quickstart engine/cli engine/__main__
     """,
+    "-- a stranger": """
+        providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
+        providers/simulator/quota providers/simulator/account providers/simulator/weather
+        providers/simulator/cipher providers/simulator/answers providers/simulator/books
+        providers/simulator/dialects/__init__ providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
+    """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""
 
 PLACES = {f"{name}.py": n for n, name in enumerate(" ".join(FLOORS.values()).split())}
 PURE = ("engine/core/", "engine/recipes/", "providers/")
+STRANGER = "providers/simulator/"
+REAL = (f"{STRANGER}server.py", f"{STRANGER}__main__.py")
+"""Of the stranger's files, those that may know sockets, clocks and files."""
 EFFECTS = {"asyncio", "anyio", "aiohttp", "aiolimiter", "time", "os", "pathlib", "structlog"}
 LINES_A_FILE, LINES_A_CLASS, LINES_A_FUNCTION, PARAMETERS = 400, 200, 50, 6
 
@@ -100,13 +110,32 @@ def test_imports_only_go_down() -> None:
     assert not upwards
 
 
-@pytest.mark.parametrize("file", [file for file in files() if file.startswith(PURE)])
+@pytest.mark.parametrize("file", [file for file in files() if file.startswith(PURE) and file not in REAL])
 def test_pure_rooms_name_no_effects(file: str) -> None:
     """Core, recipes and dialects know no loop, clock, disk, network, logger or global randomness."""
     roots = {name.split(".")[0] for name in imported(file)}
     assert not roots & EFFECTS
     assert {name for name in imported(file) if name.startswith("random")} <= {"random.Random"}
     assert not [node for node in ast.walk(tree(file)) if isinstance(node, ast.Name) and node.id == "open"]
+
+
+def test_stranger_knows_nothing_of_ours() -> None:
+    """The simulator imports neither the engine nor a dialect of it, and of ours only the doors may import the simulator."""
+    stranger = {file for file in files() if file.startswith(STRANGER)}
+    ours = ("engine", "providers")
+    assert not [
+        f"{file} imports {name}"
+        for file in sorted(stranger)
+        for name in imported(file)
+        if name.split(".")[0] in ours and not f"{name}.".startswith("providers.simulator.")
+    ]
+    doors = FLOORS["F6 doors"].split()
+    assert not [
+        f"{file} imports {name}"
+        for file in files()
+        for name in imported(file)
+        if file not in stranger and file.removesuffix(".py") not in doors and f"{name}.".startswith("providers.simulator.")
+    ]
 
 
 def test_judge_is_not_the_engine() -> None:

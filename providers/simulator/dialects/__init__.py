@@ -1,0 +1,63 @@
+"""How each vendor's server spells it: one pure file a dialect, with one instance named `DIALECT`; a new one is found by its name.
+
+Nothing here keeps anything between calls, or knows a quota: that is `world`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import NamedTuple, Protocol
+
+from providers.simulator.calls import Answered, Facts, Kind, Refused, Response, Slip
+
+
+class Unreadable(Exception):
+    """A request that the vendor would not take: `BAD` or `UNKNOWN`, and its message."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class Opened(NamedTuple):
+    """A request before anybody looks at what it asks: whose it is, and its body as plain data, `None` where it is no object."""
+
+    key: str
+    fields: Mapping[str, object] | None
+
+
+class Dialect(Protocol):
+    """What a vendor's server does at its borders."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Those that it serves."""
+
+    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
+        """Header names are lower-case."""
+
+    def read(self, method: str, path: str, fields: Mapping[str, object] | None) -> Facts:
+        """What is asked; raises `Unreadable`."""
+
+    def models(self, names: Sequence[str], slip: Slip) -> Response:
+        """The answer to a call whose task is `models`."""
+
+    def answer(self, facts: Facts, answered: Answered, slip: Slip) -> Response:
+        """A whole answer."""
+
+    def refuse(self, facts: Facts, refused: Refused, slip: Slip) -> Response:
+        """An error, as the vendor would send it. `facts` of a request that could not be read are empty."""
+
+
+def names() -> list[str]:
+    """The dialects that there are."""
+    return sorted(module.name for module in iter_modules(__path__))
+
+
+def find(name: str) -> Dialect:
+    """The dialect of that name, which is one of `names()`."""
+    dialect: Dialect = import_module(f"{__name__}.{name}").DIALECT
+    return dialect
