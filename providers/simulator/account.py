@@ -161,6 +161,8 @@ class Limit:
     kind: Kind = field(init=False)
     before: Callable[[Weight], int] = field(init=False)
     after: Callable[[Weight], int] = field(init=False)
+    least: int = field(init=False)
+    """Of a limit that counts after the fact, 1: a call that weighs nothing yet finds it shut once it is full."""
     taken: int = 0
     first: int = 0
     last: int = 0
@@ -169,6 +171,7 @@ class Limit:
         key = (self.plan.of, self.plan.counts)
         self.kind = _SAYS.get(self.plan.kind, Kind.RATE)
         self.before, self.after = _BEFORE[key], _AFTER.get(key, _nothing)
+        self.least = 1 if key in _AFTER else 0
 
     def take(self, weight: int, now: int) -> None:
         self.limiter.take(weight, now)
@@ -207,8 +210,7 @@ class Account:
         limits = self._of(model)
         bound: tuple[Limit, int | None] | None = None
         for limit in limits:
-            # a weight of nothing still finds a limit that is overdrawn shut
-            wait = limit.limiter.wait(limit.before(weight) or 1, now)
+            wait = limit.limiter.wait(limit.before(weight) or limit.least, now)
             if wait != 0 and (bound is None or _worse(wait, bound[1])):
                 bound = (limit, wait)
         if bound is None:

@@ -20,7 +20,7 @@ from providers.simulator.tables import Table
 T = TypeVar("T")
 Draw: TypeAlias = Callable[[], float]
 _SLOT = re.compile(r"\{(\w+)\}")
-_STOP_NUMBER = re.compile(r"\n?(\d+)")
+_STOP_NUMBER = re.compile(r"\n?(\d{1,6})(?!\d)")
 _BYTES_A_TOKEN = 4
 _USUAL, _MOST = 7, 99
 """Items of a list whose end nobody names; more than this in one answer are not made."""

@@ -1,6 +1,7 @@
-"""A translation that is none: letters become ideographs one by one, ideographs become made-up words, and all of it can be undone.
+"""A translation that is none: letters become ideographs one by one, ideographs become made-up words.
 
-Pure. Sentences keep their order, numbers and marks, so a translation there and back can be compared with where it began.
+Pure. Numbers and marks stay, and the way back undoes it (save where a letter touches an ideograph), so that a round trip can be
+compared with where it began.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ _VOWELS = str.maketrans("aeiouyAEIOUY", "eaoiyuEAOIYU")
 _SYLLABLES = [consonant + vowel for consonant in "bdfghjklmpqvwz" for vowel in "ou"]
 _NUMBERS = {syllable: n for n, syllable in enumerate(_SYLLABLES)}
 _RUN = re.compile("[\u4e00-\u9eff]+")
-_WORDS = re.compile(r"\b(?:[bdfghjklmpqvwz][ou]){3}\b(?: (?:[bdfghjklmpqvwz][ou]){3}\b)*")
+_WORD = "(?:[bdfghjklmpqvwz][ou]){3}(?![A-Za-z])"
+_WORDS = re.compile(f"(?<![A-Za-z]){_WORD}(?: {_WORD})*")
 
 
 def translated(text: str, target: str) -> str:

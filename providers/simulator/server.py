@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import signal
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
@@ -68,7 +69,7 @@ class Server:
             await _until(began + arrival.first_byte)
             if arrival.broken is Break.BEFORE_HEADERS:
                 _reset(request)
-                raise asyncio.CancelledError
+                return web.Response()  # never arrives
             return await _sent(request, arrival, began)
         finally:
             world.depart(arrival, self._now())
@@ -140,20 +141,25 @@ def load(path: Path) -> Script:
         raise ScriptError(f"{path}: {error}") from error
 
 
-def serve(script_path: Path, port: int, seed: int = 0, say: Callable[[str], None] = print) -> None:
+def _say(line: str) -> None:
+    print(line, flush=True)  # whoever started the server through a pipe waits for its address
+
+
+def serve(script_path: Path, port: int, seed: int = 0, say: Callable[[str], None] = _say) -> None:
     """Play a script until interrupted. `ScriptError` for a bad script and for a port in use."""
     script = load(script_path)
 
     async def main() -> None:
         async with running(script, port, seed) as address:
+            ended = asyncio.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):  # by hand: a shell starts what is in its background deaf to SIGINT
+                asyncio.get_running_loop().add_signal_handler(number, ended.set)
             for line in announced(script, address):
                 say(line)
-            await asyncio.Event().wait()
+            await ended.wait()
 
     try:
         asyncio.run(main())
-    except KeyboardInterrupt:
-        return
     except OverflowError:
         raise ScriptError(f"{port} is no port; they go from 0 to 65535") from None
     except OSError as error:

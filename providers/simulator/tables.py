@@ -47,6 +47,11 @@ class Table:
         path = (*self._path, key) if key else self._path
         return ScriptError(f"line {line_of(self._text, path)}: {_spelled(path)} {why}")
 
+    def missing(self, key: str) -> ScriptError:
+        """An error about a key that has to be there; it names the one that may have been meant."""
+        near = get_close_matches(key, self.names(), n=1)
+        return self.wrong(key, f"is missing ({near[0]!r} is there)" if near else "is missing")
+
     def value(self, key: str) -> object:
         self._known.append(key)
         return self._values.get(key)
@@ -56,7 +61,7 @@ class Table:
         value = self.value(key)
         if value is None:
             if default is None:
-                raise self.wrong(key, "is missing")
+                raise self.missing(key)
             return default
         return self.measured(key, value, least, most)
 
@@ -76,7 +81,11 @@ class Table:
         if value is None and default is not None:
             return default
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.wrong(key, "is missing" if value is None else f"must be a whole number of at least {least}, not {value!r}")
+            raise (
+                self.missing(key)
+                if value is None
+                else self.wrong(key, f"must be a whole number of at least {least}, not {value!r}")
+            )
         return value
 
     def flag(self, key: str) -> bool:
@@ -92,7 +101,7 @@ class Table:
         if value is None and default is not None:
             return default
         if not isinstance(value, str):
-            raise self.wrong(key, "is missing" if value is None else f"must be a text, not {value!r}")
+            raise self.missing(key) if value is None else self.wrong(key, f"must be a text, not {value!r}")
         if choices and value not in choices:
             raise self.wrong(key, f"must be one of {', '.join(choices)}, not {value!r}{_nearest(value, choices)}")
         return value

@@ -207,8 +207,8 @@ class World:
         if site.has(visit.key):
             for page in (site.total, site.page(visit.key)):
                 page.refuse(refused.kind, bound.limit if bound else "")
-        if bound is None:
-            site.account.refused(facts.model, weight, visit.at)
+            if bound is None:  # a limit that binds has counted it by itself
+                site.account.refused(facts.model, weight, visit.at)
         wait = bound.wait / SECOND if bound and bound.wait is not None else None
         response = site.dialect.refuse(facts, refused, visit.slip(facts.model, wait))
         sky = site.plan.weather.sky_at(visit.now)

@@ -54,7 +54,7 @@ class LibreTranslate:
         if not texts or len(texts) < len(several):
             raise Unreadable(Kind.BAD, "The parameter q must be a text or a list of texts")
         source, target = fields.get("source"), fields.get("target")
-        if source != "auto" and source not in LANGUAGES:
+        if not isinstance(source, str) or (source != "auto" and source not in LANGUAGES):
             raise Unreadable(Kind.BAD, f"{source} is no language that can be translated from")
         if not isinstance(target, str) or target not in LANGUAGES:
             raise Unreadable(Kind.BAD, f"{target} is no language that can be translated into")
@@ -62,7 +62,7 @@ class LibreTranslate:
             task="translation",
             texts=texts,
             drawn="list" if isinstance(given, list) else "",
-            source=str(source),
+            source=source,
             target=target,
             requests=len(texts),
             characters=sum(map(len, texts)),
