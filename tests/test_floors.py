@@ -20,10 +20,7 @@ FLOORS = {
         engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
-        engine/core/prices
-        engine/core/limits
-        engine/core/budget
-        engine/core/money
+        engine/core/money engine/core/prices engine/core/budget engine/core/limits
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple, TypeAlias
 
@@ -134,7 +134,7 @@ class Index:
         if not tokens:
             copy = self._copy(text)
             return [copy][:k] if copy is not None else []
-        scores = self._scores(_code(self._known(tokens)), self._codes, self._lengths[: len(self._codes)])
+        scores = _scores(_code(self._known(tokens)), self._codes, self._lengths[: len(self._codes)])
         if k < len(scores):
             least = np.partition(scores, len(scores) - k)[len(scores) - k]
             places = np.flatnonzero(scores >= least)
@@ -148,7 +148,7 @@ class Index:
         tokens = self._tokens(text)
         if not tokens or not len(self):
             return 0.0
-        scores = self._scores(_code(self._known(tokens)), self._codes, self._lengths[: len(self._codes)])
+        scores = _scores(_code(self._known(tokens)), self._codes, self._lengths[: len(self._codes)])
         return float(scores.sum()) / len(self)
 
     def offer(self, texts: Iterable[tuple[str, str]], above: float) -> list[Match | None]:
@@ -204,7 +204,7 @@ class Index:
         best, score = 0, 0.0
         if len(places) > FEW:
             places = sorted(set(places))
-            scores = self._scores(code, [self._codes[place] for place in places], self._lengths[places])
+            scores = _scores(code, [self._codes[place] for place in places], self._lengths[places])
             top = int(scores.argmax())
             return places[top], float(scores[top])
         for place in places:
@@ -213,15 +213,6 @@ class Index:
             if this > score or (this == score and place < best):
                 best, score = place, this
         return best, score
-
-    @staticmethod
-    def _scores(code: Code, others: Sequence[Code], lengths: NDArray[np.int32]) -> NDArray[np.float64]:
-        """`f_measure` against many texts: the same operations in the same order on doubles, hence the same bits."""
-        lcs = cdist([code], others, scorer=LCSseq.similarity, dtype=np.int32)[0].astype(np.float64)
-        precision, recall = lcs / lengths, lcs / len(code)
-        total = precision + recall
-        scores: NDArray[np.float64] = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
-        return scores
 
     def _copy(self, text: str) -> Match | None:
         id = self._without_tokens.get(text)
@@ -244,21 +235,11 @@ class Index:
         self._unposted.clear()
 
     def _post_many(self, texts: list[list[int]], first: int) -> None:
-        lengths = self._lengths[first : first + len(texts)]
-        numbers = np.fromiter(chain.from_iterable(texts), dtype=np.int64, count=int(lengths.sum()))
-        places = np.repeat(np.arange(first, first + len(texts), dtype=np.int64), lengths)
-        starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        for bitmap, half in ((self._low, 0), (self._high, 1)):
-            here = numbers % _BITS // 64 == half
-            bits = np.where(here, np.uint64(1) << (numbers % 64).astype(np.uint64), np.uint64(0))
-            bitmap[first : first + len(texts)] = np.bitwise_or.reduceat(bits, starts)
-        pairs = np.unique(numbers << 32 | places)  # each token once a text, by token and then by place
-        tokens, ends = np.unique(pairs >> 32, return_index=True)
-        posted = (pairs & 0xFFFFFFFF).astype(np.int32)
-        bounds = [*ends.tolist(), len(posted)]
-        for number, (start, end) in zip(tokens.tolist(), pairwise(bounds), strict=True):
-            self._postings[number].frombytes(posted[start:end].tobytes())
-            self._counts[number] += end - start
+        places = slice(first, first + len(texts))
+        self._low[places], self._high[places] = _bitmaps(texts, self._lengths[places])
+        for number, posting in _postings(texts, first, self._lengths[places]):
+            self._postings[number].frombytes(posting.tobytes())
+            self._counts[number] += len(posting)
 
     # Numbering
 
@@ -281,6 +262,36 @@ def needed(lengths: NDArray[np.int32], n: int, above: float) -> NDArray[np.int32
     least: NDArray[np.int32] = np.ceil((lengths + n) * (above / 2 * (1 - SLACK))).astype(np.int32)
     least[least > np.minimum(lengths, n)] = np.iinfo(np.int32).max // 2
     return least
+
+
+def _scores(code: Code, others: Sequence[Code], lengths: NDArray[np.int32]) -> NDArray[np.float64]:
+    """`f_measure` against many texts: the same operations in the same order on doubles, hence the same bits."""
+    lcs = cdist([code], others, scorer=LCSseq.similarity, dtype=np.int32)[0].astype(np.float64)
+    precision, recall = lcs / lengths, lcs / len(code)
+    total = precision + recall
+    scores: NDArray[np.float64] = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
+    return scores
+
+
+def _bitmaps(texts: list[list[int]], lengths: NDArray[np.int32]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """`_bitmap` of many texts at once, in halves."""
+    numbers = np.fromiter(chain.from_iterable(texts), dtype=np.uint64, count=int(lengths.sum()))
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    bits = np.uint64(1) << numbers % np.uint64(64)
+    lower = numbers % np.uint64(_BITS) < 64
+    low, high = (np.bitwise_or.reduceat(np.where(here, bits, np.uint64(0)), starts) for here in (lower, ~lower))
+    return low, high
+
+
+def _postings(texts: list[list[int]], first: int, lengths: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """Each token of many texts with the places of those that have it, in order; `first` is the first text's place."""
+    numbers = np.fromiter(chain.from_iterable(texts), dtype=np.int64, count=int(lengths.sum()))
+    places = np.repeat(np.arange(first, first + len(texts), dtype=np.int64), lengths)
+    pairs = np.unique(numbers << 32 | places)  # each token once a text
+    tokens, starts = np.unique(pairs >> 32, return_index=True)
+    posted = (pairs & 0xFFFFFFFF).astype(np.int32)
+    for number, (start, end) in zip(tokens.tolist(), pairwise([*starts.tolist(), len(posted)]), strict=True):
+        yield number, posted[start:end]
 
 
 def nearest_among(text: str, others: list[tuple[str, str]], tokens: Callable[[str], list[str]] = words) -> Match | None:
