@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import anyio
@@ -22,7 +22,7 @@ import orjson
 import rapidfuzz
 
 import providers
-from engine import context, rundir
+from engine import context, funds, rundir
 from engine.core import lines
 from engine.core.agenda import Agenda
 from engine.core.dedup import Index
@@ -31,6 +31,7 @@ from engine.core.quota import Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.tally import Tally
+from engine.core.till import Books, Money, Till
 from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Settled
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
@@ -47,7 +48,8 @@ from engine.version import VERSION
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `exit_code` is what the command line ends with: 0 done, 3 interrupted, 4 no lane left, 6 stalled."""
+    """How a run ended. `exit_code` is what the command line ends with: 0 done, 3 interrupted, 4 no lane left, 5 budget spent, 6
+    stalled."""
 
     directory: Path
     pulse: Pulse
@@ -93,10 +95,12 @@ async def arun(
     folder = Path(directory)
     loaded = context.load(as_plan(plan), kept=folder)
     with ExitStack() as closing:
-        journal = opened_journal(loaded, folder, closing)
+        priced = funds.money(loaded, lanes(loaded))
+        journal = opened_journal(loaded, folder, closing, priced)
+        books = Books(funds.steps(loaded.recipe))
         spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, homes(loaded.plan))
         with _no_collections():
-            agenda = replayed(loaded, journal, folder, spent)
+            agenda = replayed(loaded, journal, folder, spent, books)
         close_leases(journal, spent, time.time())
         again = agenda.retry_failed(anyio.current_time()) if failures is Failures.RETRY else 0
         gc.collect()
@@ -121,7 +125,8 @@ async def arun(
                 log=log,
                 on_pulse=_told(folder, on_pulse),
             )
-            scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan))
+            till = Till(priced, funds.steps(loaded.recipe), books)
+            scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
@@ -160,13 +165,19 @@ def as_plan(plan: Plan | Mapping[str, Any] | str | Path) -> Plan:
     return from_data(plan) if isinstance(plan, Mapping) else load_plan(plan)
 
 
-def replayed(loaded: context.Loaded, journal: Journal, where: Path | str, spent: Spent | None = None) -> Agenda:
-    """The agenda as the journal leaves it: new for a new run. `spent` is given every line."""
+class Fold(Protocol):
+    """Something that is made of a journal's lines."""
+
+    def add(self, line: Line) -> None: ...
+
+
+def replayed(loaded: context.Loaded, journal: Journal, where: Path | str, *folds: Fold) -> Agenda:
+    """The agenda as the journal leaves it: new for a new run. The other folds are given every line."""
     agenda = empty_agenda(loaded)
     for line in journal.replay():
         apply(agenda, line, where)
-        if spent is not None:
-            spent.add(line)
+        for fold in folds:
+            fold.add(line)
     agenda.forgive()
     return agenda
 
@@ -256,7 +267,7 @@ def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     return Lane(name, plan, provider, frozenset(plan.role or known), style)
 
 
-def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack) -> Journal:
+def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack, priced: Money) -> Journal:
     """The journal of the run directory, which is made, locked and checked; `closing` gives all of it back."""
     disk = Directory(folder)
     try:
@@ -264,7 +275,7 @@ def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack) -> 
         rundir.refuse_foreign(folder)
         rundir.refuse_half_repaired(folder)
         closing.enter_context(Lock(folder))
-        rundir.prepare(loaded, disk, str(folder))
+        rundir.prepare(loaded, disk, str(folder), priced.currency if priced.counted else None)
     except (FileExistsError, NotADirectoryError) as error:
         raise JournalError(f"{folder} is a file, or lies in one, and was left alone: choose a directory for the run") from error
     except OSError as error:

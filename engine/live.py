@@ -34,6 +34,7 @@ LAST_WORDS = 3.0
 ADVICE = {
     RunState.INTERRUPTED: "Everything that was answered is kept; run the same command again to go on.",
     RunState.NO_LANE: "Everything that was answered is kept; mend the lane, then run the same command again to go on.",
+    RunState.BUDGET: "Everything that was answered is kept; raise the budget, then run the same command again to go on.",
     RunState.STALLED: "The model repeats itself, or everything it says is dropped ('seeddrill status' tells why). Raise the "
     "temperature, take a stronger model, set options.topic, or add seeds; then run the same command again.",
 }

@@ -14,7 +14,9 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
+from engine import pricing
 from engine.core.faults import PlanError
+from engine.core.tariff import BudgetPlan, Tariff
 from engine.core.types import LanePlan, Quota
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 QUOTA_KEYS = tuple(field.name for field in fields(Quota))
+TARIFF_KEYS = tuple(field.name for field in fields(Tariff))
+BUDGET_KEYS = tuple(field.name for field in fields(BudgetPlan))
 LANE_KEYS = tuple(field.name for field in fields(LanePlan) if field.name != "quota")
 
 
@@ -39,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A seed file of the user's own; `None`: the one that comes with the recipe."""
     options: dict[str, Any] = {}
     """The recipe's own options."""
+    budget: BudgetPlan | None = None
+    """The most that may be spent; `None`: costs are counted where there are prices, and not limited."""
     timeout: Seconds = 600.0
     """Seconds that one attempt may take."""
     patience: Seconds = 900.0
@@ -82,6 +88,8 @@ def from_data(data: Mapping[str, Any]) -> Plan:
     lanes = data.get("lanes", {})
     if not isinstance(lanes, Mapping) or not all(isinstance(lane, Mapping) for lane in lanes.values()):
         raise PlanError("lanes are tables: write [lanes.NAME], and under it provider, model and so on")
+    if isinstance(budget := data.get("budget"), Mapping):
+        _known(budget, BUDGET_KEYS, "[budget]")
     whole = dict(data)
     whole["lanes"] = {}
     made = {name: _converted(_lane(name, lane), LanePlan, f"[lanes.{name}]") for name, lane in lanes.items()}
@@ -102,6 +110,7 @@ def check(plan: Plan) -> None:
             raise PlanError(
                 f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH; a key itself has no place in a plan"
             )
+    pricing.check(plan.lanes, plan.budget)
 
 
 def changed(plan: Plan, changes: Sequence[str]) -> Plan:
@@ -140,6 +149,8 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
 def _lane(name: str, lane: Mapping[str, Any]) -> dict[str, Any]:
     """A lane's table with its quota's keys in a table of their own, and one role as a list of one."""
     _known(lane, (*LANE_KEYS, *QUOTA_KEYS), f"[lanes.{name}]")
+    if isinstance(price := lane.get("price"), Mapping):
+        _known(price, TARIFF_KEYS, f"the price of [lanes.{name}]")
     made = {key: value for key, value in lane.items() if key in LANE_KEYS}
     made["quota"] = {key: value for key, value in lane.items() if key in QUOTA_KEYS}
     if isinstance(made.get("role"), str):
@@ -184,7 +195,8 @@ def _worded(error: msgspec.ValidationError, kind: type[Any], where: str) -> str:
     if "missing required field" in what and not key:
         return f"{where} lacks {what.split('`')[-2]!r}"
     named = f"{key} in {where}" if key else where
-    choices = _choices((get_type_hints(kind) | get_type_hints(Quota)).get(key)) if "enum" in what else []
+    hints = get_type_hints(kind) | get_type_hints(Quota) | get_type_hints(Tariff)
+    choices = _choices(hints.get(key.removeprefix("price."))) if "enum" in what else []
     return f"{named}: {what[:1].lower()}{what[1:]}{'; choose one of ' if choices else ''}{', '.join(choices)}"
 
 

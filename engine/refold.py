@@ -48,7 +48,9 @@ def refold(directory: Path, new: Path, changes: list[str]) -> str:
         closing.callback(disk.close)
         journal = Journal(disk, app.header(loaded), str(new), compress=loaded.plan.compress)
         folded = fold(loaded, journal, told(rundir.journal(directory), "lines folded:"), directory)
-        rundir.prepare(loaded, disk, str(new))  # last: before, it is no run, and cannot be taken for one
+        rundir.prepare(
+            loaded, disk, str(new), rundir.read_plan(directory).get("currency")
+        )  # last: before, it is no run, and cannot be taken for one
     return _report(directory, new, old, folded.agenda)
 
 

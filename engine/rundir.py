@@ -18,10 +18,11 @@ import orjson
 from engine import context
 from engine.core.faults import JournalError, PlanError
 from engine.core.recipe import Recipe
-from engine.core.types import Item, Line, Settled
+from engine.core.till import of_money
+from engine.core.types import Item, Lease, Line, Paid, Settled
 from engine.plan import Plan, differences
 from engine.runtime.disk import Disk, networked, replace
-from engine.runtime.journal import read_only
+from engine.runtime.journal import following, read_only
 from engine.runtime.segments import FOLDER, MANIFEST
 from engine.version import VERSION
 
@@ -44,33 +45,50 @@ def refuse_half_repaired(directory: Path) -> None:
         raise JournalError(f"a repair of {directory} was cut short; nothing is lost: 'seeddrill repair {directory}' finishes it")
 
 
-def prepare(loaded: context.Loaded, disk: Disk, where: str) -> None:
-    """Make the directory the run directory of this plan, or see that it is. Call it with the directory locked.
+def prepare(loaded: context.Loaded, disk: Disk, where: str, currency: str | None = None) -> None:
+    """Make the directory the run directory of this plan, or see that it is. Call it with the directory locked. `currency` is what
+    the plan counts costs in, if it has prices.
 
     `plan.json` comes last: without it there is no run yet. Raises `JournalError` where the directory belongs to another plan,
     with the differences.
     """
     if PLAN in disk.names():
-        lines = differences(_body(b"".join(disk.read(PLAN)), where)["identity"], loaded.identity)
+        body = _body(b"".join(disk.read(PLAN)), where)
+        lines = differences(body["identity"], loaded.identity)
         if lines:
             raise JournalError(
                 f"{where} belongs to another plan, and these cannot change within a run: {'; '.join(lines)}. Nothing in it "
                 f"was changed. Go back to them, choose a new directory, or fold its answers again under the new plan: "
                 f"seeddrill refold {where} NEW --set KEY=VALUE"
             )
+        currency = _same_currency(body.get("currency"), currency, disk, where)
     else:
         for name, data in copies(loaded).items():
             replace(disk, name, data)
-    replace(disk, PLAN, written_plan(loaded))
+    replace(disk, PLAN, written_plan(loaded, currency))
 
 
-def written_plan(loaded: context.Loaded) -> bytes:
+def _same_currency(old: str | None, new: str | None, disk: Disk, where: str) -> str | None:
+    """The currency of the costs in the journal, with those to come: sums of two currencies would mean nothing."""
+    if old is None or new is None or old == new:
+        return new or old
+    for line in following(disk, where):
+        if (isinstance(line, Settled | Paid) and line.cost) or (isinstance(line, Lease) and of_money(line)):
+            raise JournalError(
+                f"the journal in {where} counts its costs in {old}, and the plan in {new}: a run keeps its currency. Nothing in "
+                f"it was changed. Give [budget] in {old}, with rates for prices in other currencies, or choose a new directory"
+            )
+    return new
+
+
+def written_plan(loaded: context.Loaded, currency: str | None) -> bytes:
     """`plan.json`."""
     body = {
         "seeddrill": VERSION,
         "fingerprint": loaded.fingerprint,
         "identity": loaded.identity,
         "plan": msgspec.to_builtins(loaded.plan),
+        "currency": currency,
     }
     return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 

@@ -11,9 +11,10 @@ from typing import Any
 import anyio
 import structlog
 
-from engine import app, context
+from engine import app, context, funds
 from engine.core.quota import Ledger
 from engine.core.spent import Spent
+from engine.core.till import Books, Till
 from engine.plan import from_data
 from engine.runtime.account import Account, declared, spacing
 from engine.runtime.clock import Clock
@@ -47,6 +48,8 @@ class Drive:
     """The wall clock's time, given the seconds that this life has lasted."""
     meanwhile: Callable[[Scheduler], Any] | None = None
     """Called with the scheduler before it runs, to look at it or to disturb it."""
+    wired: Callable[[Drive], FakeWire] = lambda drive: FakeWire(drive.answer, drive.delay)
+    """The network."""
 
     def load(self) -> context.Loaded:
         plan = {"recipe": "self_instruct", "goal": self.goal, "lanes": self.lanes, "options": self.options}
@@ -57,7 +60,10 @@ class Drive:
         header = {"plan": loaded.fingerprint}
         self.journal = self.writer(self.disk, header, "run", segment=self.segment, compress=self.compress)
         spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, app.homes(loaded.plan))
-        agenda = app.replayed(loaded, self.journal, "run", spent)
+        steps = funds.steps(loaded.recipe)
+        books = Books(steps)
+        agenda = app.replayed(loaded, self.journal, "run", spent, books)
+        till = Till(funds.money(loaded, app.lanes(loaded)), steps, books)
         app.close_leases(self.journal, spent, self.wall(0.0))
         accounts = []
         for lane in app.lanes(loaded):
@@ -66,7 +72,7 @@ class Drive:
         ledgers = {account.name: account.ledger for account in accounts}
         for use in spent.uses(self.wall(0.0)):
             ledgers[use.lane].remember(use.measure, use.amount, use.t - self.wall(0.0))
-        self.wire = FakeWire(self.answer, self.delay)
+        self.wire = self.wired(self)
         again = self.failures is app.Failures.RETRY
 
         async def main() -> Pulse:
@@ -79,7 +85,7 @@ class Drive:
             )
             if again:
                 agenda.retry_failed(anyio.current_time())
-            self.scheduler = Scheduler(agenda, loaded.context, accounts, world, self.patience)
+            self.scheduler = Scheduler(agenda, loaded.context, accounts, world, self.patience, till)
             if self.meanwhile is not None:
                 self.meanwhile(self.scheduler)
             return await self.scheduler.run()

@@ -15,17 +15,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
-    "F0 nouns": "engine/version engine/__init__ engine/core/__init__ engine/core/faults engine/core/types engine/core/rng",
+    "F0 nouns": """
+        engine/version engine/__init__
+        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
+    """,
     "F1 rules": """
         engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
+        engine/core/money engine/core/prices engine/core/budget engine/core/limits engine/core/till
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
-        engine/core/money engine/core/prices engine/core/budget engine/core/limits
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
         providers/__init__ providers/openai providers/local
-        engine/plan
+        engine/pricing engine/plan
     """,
     "F3 effects": """
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
@@ -33,7 +36,7 @@ FLOORS = {
         engine/runtime/mailbox
     """,
     "F4 the loop": "engine/runtime/asking engine/runtime/scheduler",
-    "F5 composition": "engine/seedfile engine/context engine/rundir engine/app",
+    "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
         engine/planning engine/quickstart engine/cli engine/__main__

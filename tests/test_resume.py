@@ -53,7 +53,7 @@ def test_what_failed_is_asked_again_when_told() -> None:
     settled = [line for line in again.settled() if "fault" not in line]
     assert {(line["s"], line["i"]) for line in settled if line.get("again")} == failed
     assert set(Counter((line["s"], line["i"]) for line in settled).values()) == {1}
-    assert pulse.tally["steps"]["classify"] == {"settled": 20, "kept": 20, "dropped": {}, "faults": {}}
+    assert pulse.tally["steps"]["classify"] == {"settled": 20, "kept": 20, "dropped": {}, "faults": {}, "cost": 0}
 
     third = Drive(goal=20, disk=drive.disk, failures=app.Failures.RETRY)
     assert third.start().state is RunState.DONE

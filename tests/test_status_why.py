@@ -39,9 +39,10 @@ def test_steps_add_up(finished: Path) -> None:
             "kept": 3,
             "dropped": {"too_short": 1, "duplicate": 1, "keyword": 1},
             "faults": {"refused": 1},
+            "cost": 0,
         },
-        "classify": {"settled": 3, "kept": 3, "dropped": {}, "faults": {}},
-        "instance": {"settled": 3, "kept": 3, "dropped": {"ends_with_colon": 1, "refusal": 1}, "faults": {}},
+        "classify": {"settled": 3, "kept": 3, "dropped": {}, "faults": {}, "cost": 0},
+        "instance": {"settled": 3, "kept": 3, "dropped": {"ends_with_colon": 1, "refusal": 1}, "faults": {}, "cost": 0},
     }
 
 

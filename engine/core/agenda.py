@@ -6,7 +6,7 @@ Pure, synchronous, owned by the settler; pumps only call `next` on the same loop
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from engine.core.dedup import Index
@@ -111,6 +111,11 @@ class Agenda:
         left = any(track.open(self._limit(track)) for track in self._tracks.values())
         return not (self._asked or self._retries or self.growing or left)
 
+    def wants(self, roles: Set[str]) -> bool:
+        """Whether anybody of these roles has something to do, now or when a retry is due."""
+        mine = [track for track in self._tracks.values() if track.step.role in roles]
+        return self._retries.waits(roles) or any(self._askable(track) for track in mine)
+
     def roles_wanted(self) -> set[str]:
         """Roles that what is left to do needs: of the first step that has work, and of all after it."""
         busy = [track.depth for track in self._tracks.values() if self._busy(track)]
@@ -214,12 +219,15 @@ class Agenda:
 
     def _fresh(self, lane: LaneView) -> Request | None:
         for track in self._deepest_first:
-            if track.step.role in lane.roles and (self._wanting() if track.grows else track.open(self._limit(track))):
+            if track.step.role in lane.roles and self._askable(track):
                 request = track.take()
                 if track.grows:
                     self._proposed.add(request.index)
                 return replace(request, try_=self._tries.get(request.key, 0))
         return None
+
+    def _askable(self, track: Track) -> bool:
+        return self._wanting() if track.grows else track.open(self._limit(track))
 
     def _wanting(self) -> bool:
         """Whether growth should ask now: not past the goal with what is under way, by the yield so far, and not while items pile

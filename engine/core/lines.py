@@ -70,26 +70,29 @@ def write_settled(settled: Settled) -> bytes:
     body["dropped"] = settled.dropped
     if settled.again:
         body["again"] = True
+    if settled.before:
+        body["before"] = settled.before
+    if settled.cost:
+        body["cost"] = settled.cost
     return seal(body)
 
 
 def write_paid(paid: Paid) -> bytes:
     """The line of an attempt that cost something and settled nothing."""
-    return seal(
-        {
-            "paid": paid.why,
-            "s": paid.step,
-            "i": paid.index,
-            "try": paid.try_,
-            "t": paid.t,
-            "lane": paid.lane,
-            "usage": _write_usage(paid.usage),
-        }
-    )
+    body = {
+        "paid": paid.why,
+        "s": paid.step,
+        "i": paid.index,
+        "try": paid.try_,
+        "t": paid.t,
+        "lane": paid.lane,
+        "usage": _write_usage(paid.usage),
+    }
+    return seal({**body, "cost": paid.cost} if paid.cost else body)
 
 
 def write_lease(lease: Lease) -> bytes:
-    """The line of a quota drawn in advance."""
+    """The line of a quota, or of money, drawn in advance."""
     body = {"lease": lease.measure, "lane": lease.lane, "amount": lease.amount, "rest": lease.rest, "t": lease.t}
     return seal(body)
 
@@ -129,6 +132,7 @@ def _read_paid(body: dict[str, Any]) -> Paid:
         lane=body["lane"],
         why=body["paid"],
         usage=Usage(**body["usage"]),
+        cost=body.get("cost", 0),
     )
 
 
@@ -155,6 +159,8 @@ class _Settled(msgspec.Struct):
     replies: tuple[Reply, ...] = ()
     fault: _Fault | None = None
     again: bool = False
+    before: int = 0
+    cost: int = 0
 
 
 _SETTLED = msgspec.json.Decoder(_Settled)
@@ -177,6 +183,8 @@ def _read_settled(line: bytes) -> Settled:
         kept=tuple([(item.pop("n"), item) for item in body.kept]),
         dropped=body.dropped,
         again=body.again,
+        before=body.before,
+        cost=body.cost,
     )
 
 

@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Literal, TypeAlias
 
+from engine.core.tariff import Currency as Currency
 from engine.core.types import Usage
 
 NANO = 1_000_000_000
 MILLION = 1_000_000
 _LONGEST_EXPONENT = 30
 """No price and no exchange rate has more digits before or behind its point; 1e999999999 would fill the memory."""
-
-Currency: TypeAlias = Literal["usd", "eur", "cny"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +153,11 @@ def worded(amount: int, currency: Currency) -> str:
     whole, rest = divmod(abs(amount), NANO)
     digits = f"{rest:09}".rstrip("0").ljust(2, "0")
     return f"{'-' if amount < 0 else ''}{whole:,}.{digits} {currency}"
+
+
+def brief(amount: int, currency: str) -> str:
+    """A sum for people who watch it grow, to the hundredth of a cent: "12.3450 usd"."""
+    return f"{amount / NANO:,.4f} {currency}"
 
 
 def _billed(tokens: int, usage: Usage, prices: Prices) -> int:

@@ -124,5 +124,6 @@ def _payment(line: Settled, why: str) -> Paid:
         t=line.t,
         lane=line.lane,
         why=why,
-        usage=total([reply.usage for reply in line.replies]),
+        usage=total([reply.usage for reply in line.replies[line.before :]]),
+        cost=line.cost,
     )

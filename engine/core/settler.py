@@ -89,9 +89,12 @@ class Settler:
             case retry.Anew() if request.try_ + 1 < self.agenda.recipe.step(request.step).tries:
                 return self._again(heard, "answer", now)
             case _:
-                paid = [self._pay(heard, fault.kind)] if fault.billed else []
-                return [*paid, self._settle(heard, NOTHING)]
-        return [self._pay(heard, fault.kind)] if fault.billed else []
+                return [*self._booked(heard, fault), self._settle(heard, NOTHING)]
+        return self._booked(heard, fault)
+
+    def _booked(self, heard: Heard, fault: Fault) -> list[bytes]:
+        """The line of what a failed attempt cost, with the replies that came before its fault: nothing is paid for later."""
+        return [self._pay(heard, fault.kind)] if fault.billed or len(heard.replies) > heard.before else []
 
     def _later(self, heard: Heard, seconds: float) -> Request:
         """The request as it waits for its next attempt, `seconds` from now."""
@@ -133,14 +136,16 @@ class Settler:
             kept=verdict.kept,
             dropped=verdict.dropped,
             again=request.again,
+            before=heard.before,
+            cost=heard.cost if heard.fault is None else 0,  # a failed attempt has a paid line of its own
         )
         self.agenda.apply(settled)
         return lines.write_settled(settled)
 
     def _pay(self, heard: Heard, why: str) -> bytes:
         request = heard.request
-        usages = [reply.usage for reply in heard.replies]
-        if heard.fault is not None:
+        usages = [reply.usage for reply in heard.replies[heard.before :]]
+        if heard.fault is not None and heard.fault.billed:
             usages.append(self._weigh(heard.lane, request.calls[len(heard.replies)]))
         paid = Paid(
             step=request.step,
@@ -150,6 +155,7 @@ class Settler:
             lane=heard.lane,
             why=why,
             usage=total(usages),
+            cost=heard.cost,
         )
         self.agenda.apply_paid(paid)
         return lines.write_paid(paid)

@@ -49,11 +49,11 @@ class Spent:
     def add(self, line: Line) -> None:
         match line:
             case Settled():
-                if line.replies:
-                    self._used(line.lane, line.t - self._shift, [reply.usage for reply in line.replies])
+                if fresh := line.replies[line.before :]:
+                    self._used(line.lane, line.t - self._shift, [reply.usage for reply in fresh])
             case Paid():
                 self._used(line.lane, line.t - self._shift, [line.usage])
-            case Lease():
+            case Lease() if line.measure in LEASED:  # the others are of money
                 self._lease(line)
             case Stepped():
                 self._shift += line.seconds

@@ -14,12 +14,13 @@ from engine.core.types import Line, Paid, Settled, Usage
 
 @dataclass(slots=True)
 class StepTally:
-    """Counts of one step. `dropped` and `faults` are by reason, without the reason's details."""
+    """Counts of one step. `dropped` and `faults` are by reason, without the reason's details; `cost` is in nano-units."""
 
     settled: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    cost: int = 0
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class LaneTally:
     tokens_reasoning: int = 0
     characters: int = 0
     seconds: float = 0.0
+    cost: int = 0
 
     def add(self, usage: Usage) -> None:
         self.calls += usage.requests
@@ -76,15 +78,20 @@ class Tally:
         if settled.fault is not None:
             step.faults[settled.fault.kind.value] += 1
             self._failed[key] = settled.fault.kind.value
-        for reply in settled.replies:
+        step.cost += settled.cost
+        for reply in settled.replies[settled.before :]:
             lane = self.lanes.setdefault(settled.lane, LaneTally())
             lane.add(reply.usage)
             lane.seconds += reply.seconds
+        if settled.cost:
+            self.lanes.setdefault(settled.lane, LaneTally()).cost += settled.cost
 
     def paid(self, paid: Paid) -> None:
         lane = self.lanes.setdefault(paid.lane, LaneTally())
         lane.add(paid.usage)
         lane.unsettled += 1
+        lane.cost += paid.cost
+        self.steps[paid.step].cost += paid.cost
 
     def as_json(self) -> dict[str, Any]:
         """Plain data under stable names."""
@@ -95,6 +102,7 @@ class Tally:
                     "kept": step.kept,
                     "dropped": dict(step.dropped.most_common()),
                     "faults": dict((+step.faults).most_common()),
+                    "cost": step.cost,
                 }
                 for name, step in self.steps.items()
             },

@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from engine.core.recipe import GROW, Step
@@ -151,6 +152,10 @@ class Retries:
             if heap and _due(heap[0][0], heap[0][2], lane) <= now:
                 return heapq.heappop(heap)[2]
         return None
+
+    def waits(self, roles: Set[str]) -> bool:
+        """Whether there is one of these roles, due or not."""
+        return any(heap for role, heap in self._heaps.items() if role in roles)
 
     def drop(self, role: str, step: str) -> None:
         """Forget a step's requests."""

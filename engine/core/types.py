@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from engine.core.faults import Fault
+from engine.core.tariff import Tariff
 
 Item: TypeAlias = dict[str, Any]
 """A plain JSON object that a step made. Its id is `step/index.n`; each recipe documents its items with a `TypedDict`."""
@@ -170,6 +171,10 @@ class LanePlan:
     account: str | None = None
     """Lanes that name the same account share its quota; `None`: provider, address, key and model together."""
     quota: Quota = field(default_factory=Quota)
+    price: Tariff | float | None = None
+    """What the vendor asks; 0 for a server of one's own."""
+    price_of: str | None = None
+    """A model in the list of prices whose row holds for this lane; without it and `price`, that of `model`, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +266,10 @@ class Heard:
     fault: Fault | None = None
     seconds: float = 0.0
     """From the start of the attempt to its end."""
+    before: int = 0
+    """The first so many replies came with earlier attempts, and were paid for on lines of their own."""
+    cost: int = 0
+    """What this attempt cost, in nano-units of the plan's currency; 0 where the lane has no price."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +292,10 @@ class Settled:
     dropped: tuple[tuple[int, Item, str], ...] = ()
     again: bool = False
     """It takes the place of an earlier line of the same key, which had settled with a fault (`--retry-failed`)."""
+    before: int = 0
+    """The first so many replies are on paid lines, too: an attempt was cut short after them."""
+    cost: int = 0
+    """What the other replies cost, in nano-units of the plan's currency at that time's prices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,18 +309,20 @@ class Paid:
     lane: str
     why: str
     usage: Usage
+    cost: int = 0
+    """In nano-units of the plan's currency at that time's prices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A part of what an account may use in a day or a month, drawn in advance: durable before any of it is used, so that a kill
-    can waste quota but never exceed it. From one lease of a lane and measure to the next, `rest + amount` less the next one's
-    `rest` was used; what the last one left when a process died counts as used."""
+    """A part of what an account may use in a day or a month, or of the money that may be spent, drawn in advance: durable before
+    any of it is used, so that a kill can waste it but never exceed it. From one lease of a lane and measure to the next, `rest +
+    amount` less the next one's `rest` was used; what the last one left when a process died counts as used."""
 
     measure: str
-    """Field of `Quota`."""
+    """Field of `Quota`, or a limit of `engine.core.budget`, in whole nano-units."""
     lane: str
-    """First lane of the account."""
+    """First lane of the account; the lane whose limit on money it is, "" for the run's and the roles'."""
     amount: float
     """Drawn now; below zero: given back at an orderly end."""
     rest: float

@@ -87,6 +87,10 @@ class Mailbox(Generic[T]):
     def full(self) -> bool:
         return len(self._items) >= self._bound
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     async def put(self, item: T) -> None:
         """Raises `Closed` where nobody will read it."""
         while self.full and not self._closed:

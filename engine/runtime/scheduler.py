@@ -21,12 +21,14 @@ from structlog.typing import FilteringBoundLogger
 
 from engine.core import lines
 from engine.core.agenda import Agenda
+from engine.core.budget import RUN, Standing, of_lane
 from engine.core.faults import EngineError
 from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
 from engine.core.settler import Settler
+from engine.core.till import Till
 from engine.core.types import Heard, Stepped
-from engine.runtime.account import Account
+from engine.runtime.account import Account, Lane
 from engine.runtime.asking import Asking, Boxes
 from engine.runtime.clock import BEAT, Clock
 from engine.runtime.mailbox import SLOW, Bell, Closed, Entry, Mailbox, Turn
@@ -42,6 +44,7 @@ class RunState(Enum):
     DONE = "done"
     INTERRUPTED = "interrupted"
     NO_LANE = "no_lane"
+    BUDGET = "budget"
     STALLED = "stalled"
     FAILED = "failed"
 
@@ -51,6 +54,7 @@ EXIT_CODES = {
     RunState.FAILED: 1,
     RunState.INTERRUPTED: 3,
     RunState.NO_LANE: 4,
+    RunState.BUDGET: 5,
     RunState.STALLED: 6,
 }
 
@@ -79,6 +83,9 @@ class Pulse:
     lag: float
     lanes: tuple[LanePulse, ...]
     tally: dict[str, Any]
+    currency: str = ""
+    """Of all costs in the tally, which are in its nano-units; "" where nothing has a price."""
+    budget: tuple[Standing, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "state": self.state.value}
@@ -126,8 +133,17 @@ class Patience:
 class Scheduler:
     """One run, from its agenda as it stands to the end."""
 
-    def __init__(self, agenda: Agenda, context: Context, accounts: Sequence[Account], world: World, patience: Patience) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        context: Context,
+        accounts: Sequence[Account],
+        world: World,
+        patience: Patience,
+        till: Till | None = None,
+    ) -> None:
         self._agenda = agenda
+        self._till = till = till or Till()
         self._lanes = {lane.name: (account, lane) for account in accounts for lane in account.lanes}
         self._settler = Settler(
             agenda,
@@ -151,7 +167,8 @@ class Scheduler:
         self._done: Mailbox[Heard] = Mailbox(BOUND)
         self._out: Mailbox[Entry] = Mailbox(BOUND)
         self._calls = anyio.CancelScope()
-        self._asking = Asking(accounts, self._settler, Boxes(self._done, self._out, self._bell), world, patience.attempt)
+        boxes = Boxes(self._done, self._out, self._bell, self._look)
+        self._asking = Asking(accounts, self._settler, boxes, world, patience.attempt, till)
 
     async def run(self) -> Pulse:
         """Until everything is settled, or the run has to stop; the last pulse says how it ended.
@@ -198,6 +215,8 @@ class Scheduler:
                 for name, (account, lane) in self._lanes.items()
             ),
             tally=agenda.tally.as_json(),
+            currency=self._till.money.currency if self._till.money.counted else "",
+            budget=self._till.standings(),
         )
 
     def stop(self, end: RunState, reason: str) -> None:
@@ -274,18 +293,13 @@ class Scheduler:
                         entry.then()
             finally:
                 self._out.close()
+                self._bell.ring()
 
     def _look(self) -> None:
-        """Stop where there is nothing left to do, or nobody left to do it."""
-        if self._agenda.quiet():
-            stalled = self._agenda.stalled
-            self.stop(RunState.STALLED if stalled else RunState.DONE, stalled or "")
-            return
-        for role in self._agenda.roles_wanted():
-            serving = [lane for _, lane in self._lanes.values() if role in lane.roles]
-            if all(lane.closed is not None for lane in serving):
-                reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
-                self.stop(RunState.NO_LANE, f"no lane is left for the role {role!r} ({reasons})")
+        """Stop where there is nothing left to do, or nobody or no money left to do it."""
+        lanes = [lane for _, lane in self._lanes.values()]
+        if (end := _end(self._agenda, lanes, self._till)) is not None:
+            self.stop(*end)
 
     # Watching
 
@@ -313,6 +327,25 @@ class Scheduler:
                 await self._out.put(Entry(lines.write_stepped(Stepped(seconds=step, t=clock.utc()))))
             except Closed:
                 pass  # the scribe is gone, and its error ends the run
+
+
+def _end(agenda: Agenda, lanes: Sequence[Lane], till: Till) -> tuple[RunState, str] | None:
+    """How a run has come to its end, and why; `None` while it has not."""
+    if agenda.quiet():
+        stalled = agenda.stalled
+        return (RunState.STALLED, stalled) if stalled else (RunState.DONE, "")
+    if RUN in till.spent:
+        return RunState.BUDGET, till.spent[RUN]
+    for role in agenda.roles_wanted():
+        serving = [lane for lane in lanes if role in lane.roles]
+        if all(lane.closed is not None for lane in serving):
+            reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
+            broke = any(of_lane(lane.name) in till.spent for lane in serving)
+            return (RunState.BUDGET if broke else RunState.NO_LANE), f"no lane is left for the role {role!r} ({reasons})"
+    open_roles = {step.role for step in agenda.recipe.steps} - till.shut
+    if till.shut and not agenda.in_flight and not agenda.wants(open_roles):
+        return RunState.BUDGET, "; ".join(till.spent.values())
+    return None
 
 
 @contextmanager

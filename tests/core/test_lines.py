@@ -48,8 +48,13 @@ settled = st.builds(
     replies=st.lists(replies, max_size=2).map(tuple),
     kept=st.lists(st.tuples(counts, items), max_size=3).map(tuple),
     dropped=st.lists(st.tuples(counts, items, st.text()), max_size=3).map(tuple),
+    before=st.integers(0, 2),
+    cost=st.integers(0, 2**63 - 1),
 )
-paid = st.builds(Paid, step=st.text(), index=counts, try_=st.integers(0, 9), t=times, lane=st.text(), why=st.text(), usage=usages)
+paid = st.builds(
+    Paid, step=st.text(), index=counts, try_=st.integers(0, 9), t=times, lane=st.text(), why=st.text(), usage=usages,
+    cost=st.integers(0, 2**63 - 1),
+)  # fmt: skip
 
 ANSWER = Settled(
     step="instance",

@@ -1,0 +1,38 @@
+"""The money of a loaded plan: its prices and limits, held against what its lanes really send. No file is opened here.
+
+For the composition root and for doors that check or look at a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine import context, pricing
+from engine.core.faults import PlanError
+from engine.core.money import lacking
+from engine.core.recipe import Recipe
+from engine.core.till import Money
+from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation
+from engine.runtime.account import Lane
+
+
+def steps(recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    """Each step with its role, in order."""
+    return tuple((step.name, step.role) for step in recipe.steps)
+
+
+def money(loaded: context.Loaded, lanes: Iterable[Lane]) -> Money:
+    """What the plan says of money. Raises `PlanError` for what cannot be priced, or limited."""
+    priced = pricing.money(loaded.plan.lanes, loaded.plan.budget, [role for _, role in steps(loaded.recipe)])
+    for lane in lanes:
+        prices = priced.prices.get(lane.name)
+        if prices is not None and (lack := lacking(lane.provider.weigh(_sample(lane)), prices)) is not None:
+            raise PlanError(f"lanes.{lane.name} has {lack}, by which its calls are billed: add {pricing.PRICE}")
+    return priced
+
+
+def _sample(lane: Lane) -> Call:
+    decoding = Decoding(max_tokens=1)
+    if Chat in lane.provider.accepts:
+        return Chat((Message("user", "x"),), decoding)
+    return Completion("x", decoding) if Completion in lane.provider.accepts else Translation("x", "en", "de")
