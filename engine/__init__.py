@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from engine.app import records as records
     from engine.app import run as run
     from engine.core.faults import EngineError as EngineError
+    from engine.core.tariff import BudgetPlan as BudgetPlan
+    from engine.core.tariff import Tariff as Tariff
     from engine.core.types import LanePlan as LanePlan
     from engine.core.types import Quota as Quota
     from engine.plan import Plan as Plan
 
 _HOMES = {
+    "BudgetPlan": "engine.core.tariff",
     "EngineError": "engine.core.faults",
     "LanePlan": "engine.core.types",
     "Outcome": "engine.app",
     "Plan": "engine.plan",
     "Quota": "engine.core.types",
+    "Tariff": "engine.core.tariff",
     "arun": "engine.app",
     "records": "engine.app",
     "run": "engine.app",

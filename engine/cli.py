@@ -48,7 +48,8 @@ def run(
 
     The same command does both: whatever is settled in DIR is never asked again. A finished run goes on with a higher goal. Stop
     it with Ctrl-C (calls in flight may finish; a second Ctrl-C cancels them). Exit codes: 0 done, 1 a bug, 2 an error to mend, 3
-    interrupted, 4 no lane left, 6 stalled, 7 the disk failed. Once the cause is mended, the same command resumes the run.
+    interrupted, 4 no lane left, 5 the budget is spent, 6 stalled, 7 the disk failed. Once the cause is mended, the same command
+    resumes the run.
     """
     from engine import live
     from engine.app import Failures
@@ -76,7 +77,7 @@ def quickstart(
 
 @app.command()
 def status(directory: RunDir, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Say how far a run is: instructions, records, what was dropped and why, tokens by lane. Works while it runs, too."""
+    """Say how far a run is: instructions, records, what was dropped and why, tokens, money. Works while it runs, too."""
     from engine import status as door
 
     typer.echo(door.as_json(directory) if as_json else door.as_text(directory))
@@ -177,12 +178,20 @@ def plan_check(
     plan: PlanFile,
     changes: Changes = [],  # noqa: B006
     show: Annotated[int, typer.Option(min=0, help="Print this many first prompts of each step, exactly as sent.")] = 0,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what the whole run may take: calls, money, hours.")] = False,
+    pilot: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="Estimate from what a small run of this recipe measured.")
+    ] = None,
 ) -> None:
-    """Check a plan without a call: keys, lanes, seeds, templates, filters; with --show, print its first prompts."""
-    from engine import planning
+    """Check a plan without a call: keys, lanes, prices, seeds, templates, filters; with --show, print its first prompts; with
+    --estimate, calls, tokens, money, hours and disk of the whole run, from a pilot run (--from) or guessed."""
+    from engine import forecast, planning
     from engine.plan import load
 
-    typer.echo(planning.check(load(plan, changes), show))
+    chosen = load(plan, changes)
+    typer.echo(planning.check(chosen, show))
+    if estimate or pilot:
+        typer.echo(forecast.text(chosen, pilot))
 
 
 @seeds.command("check")

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine import context, pricing
+from engine.core.budget import Budget, Standing
 from engine.core.faults import PlanError
 from engine.core.money import lacking
 from engine.core.recipe import Recipe
-from engine.core.till import Money
+from engine.core.till import Books, Money
 from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation
 from engine.runtime.account import Lane
 
@@ -29,6 +30,13 @@ def money(loaded: context.Loaded, lanes: Iterable[Lane]) -> Money:
         if prices is not None and (lack := lacking(lane.provider.weigh(_sample(lane)), prices)) is not None:
             raise PlanError(f"lanes.{lane.name} has {lack}, by which its calls are billed: add {pricing.PRICE}")
     return priced
+
+
+def standings(loaded: context.Loaded, books: Books) -> tuple[Standing, ...]:
+    """How the limits of a run stand that is not going on: what was drawn and never told of counts as spent."""
+    budget = Budget(pricing.limits(loaded.plan.budget))
+    budget.restore(books.lines())
+    return budget.standings()
 
 
 def _sample(lane: Lane) -> Call:

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine import app, rundir
+from engine.core.money import brief
 from engine.core.tally import LaneTally
 from engine.plan import Plan
 from engine.runtime.scheduler import Pulse, RunState
@@ -172,6 +173,7 @@ def line(pulse: Pulse) -> str:
         f"dropped {lost}",
         f"in flight {pulse.in_flight}",
     ]
+    parts += [f"spent {spent}"] if (spent := spending(pulse)) else []
     parts += [f"{lane.name} {lane.state}" for lane in pulse.lanes if lane.state != "open"]
     return ", ".join(parts)
 
@@ -183,7 +185,8 @@ def panel(pulse: Pulse) -> Group:
     head.add_row(
         Text(f"{pulse.state.value:<9}", style="bold"),
         bar,
-        f"{pulse.kept}/{pulse.goal} instructions, {pulse.records} records, {duration(pulse.seconds)}",
+        f"{pulse.kept}/{pulse.goal} instructions, {pulse.records} records, {duration(pulse.seconds)}"
+        + (f", {spent}" if (spent := spending(pulse)) else ""),
     )
     steps = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("step", "answers", "kept", "dropped"):
@@ -191,13 +194,28 @@ def panel(pulse: Pulse) -> Group:
     for name, step in pulse.tally["steps"].items():
         steps.add_row(name, str(step["settled"]), str(step["kept"]), reasons(step))
     lanes = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("lane", "state", "in flight", "calls", "tokens in", "tokens out"):
+    for title in ("lane", "state", "in flight", "calls", "tokens in", "tokens out", *(["spent"] if pulse.currency else [])):
         lanes.add_column(title, justify="left" if title in ("lane", "state") else "right")
     for lane in pulse.lanes:
         used = pulse.tally["lanes"].get(lane.name) or dict.fromkeys(LaneTally.__dataclass_fields__, 0)
         tokens = (used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"])
-        lanes.add_row(lane.name, lane.closed or lane.state, str(lane.in_flight), str(used["calls"]), *map(str, tokens))
+        cost = [brief(used["cost"], pulse.currency)] if pulse.currency else []
+        lanes.add_row(lane.name, lane.closed or lane.state, str(lane.in_flight), str(used["calls"]), *map(str, tokens), *cost)
     return Group(head, steps, lanes)
+
+
+def spending(pulse: Pulse) -> str:
+    """What the run has spent, of how much: "1.2345 of 20.0000 usd"; "" where nothing has a price."""
+    if not pulse.currency:
+        return ""
+    for standing in pulse.budget[:1]:
+        return f"{brief(standing.spent, '').rstrip()} of {brief(standing.limit, pulse.currency)}"
+    return brief(sum(lane["cost"] for lane in pulse.tally["lanes"].values()), pulse.currency)
+
+
+def limited(measure: str) -> str:
+    """What a limit of the budget is for, in words: "role answer"."""
+    return measure.partition(":")[2].replace("/", " ", 1) or "run"
 
 
 def reasons(step: dict[str, dict[str, int]], most: int = 4) -> str:

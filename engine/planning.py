@@ -6,9 +6,11 @@ from pathlib import Path
 
 import orjson
 
-from engine import app, context, recipes
+from engine import app, context, funds, recipes
 from engine.core import recipe as acts
+from engine.core.money import worded
 from engine.core.recipe import GROW, Step
+from engine.core.till import Money
 from engine.core.types import Chat, Completion, Decoding, Request, Stamp
 from engine.plan import Plan
 from engine.runtime import local
@@ -35,6 +37,18 @@ key = "env:OPENAI_API_KEY"          # or "file:PATH"; never the key itself
 # concurrent = 64                   # calls at once
 # counts = "reserved"               # the vendor counts max_tokens; "used", the default: the tokens really used
 # account = "team"                  # lanes of the same account share one quota
+# What it costs. Without these, the list price of the model, where there is one; "local" costs nothing.
+# price = {tokens_in = 0.15, tokens_cached = 0.075, tokens_out = 0.6}   # per million; also tokens_reasoning, characters;
+#                                   # request = 0.001 per request; currency = "eur" or "cny" (default "usd")
+# price = 0                         # a server of your own
+# price_of = "gpt-4o-mini"          # the list price of this model, for a deployment or proxy of another name
+
+# The most that the run may spend: when it is spent, the run stops with exit code 5, and goes on with more.
+# [budget]
+# usd = 20.0                        # or eur, or cny: the plan's one currency
+# rates = {eur = 1.08}              # what prices in other currencies are worth in it
+# roles = {{role} = 5.0}           # limits of roles and lanes within it
+# lanes = {main = 10.0}
 """
 
 
@@ -43,7 +57,9 @@ def new(recipe: str) -> str:
     found = recipes.find(recipe)
     template = Path(recipes.__file__).parent / "templates" / found.name / "plan.toml"
     roles = ", ".join(f'"{step.role}"' for step in found.steps)
-    return HEAD + template.read_text(encoding="utf-8").replace("{lanes}", LANES.replace("{roles}", roles))
+    return HEAD + template.read_text(encoding="utf-8").replace(
+        "{lanes}", LANES.replace("{roles}", roles).replace("{role}", found.last.role)
+    )
 
 
 def check(plan: Plan, show: int) -> str:
@@ -53,6 +69,7 @@ def check(plan: Plan, show: int) -> str:
     """
     loaded = context.load(plan)
     lanes = app.opened(loaded)
+    money = funds.money(loaded, lanes)
     for lane in lanes:
         if lane.plan.provider == "local":
             local.weights(lane.plan.model or local.DEFAULT)
@@ -61,13 +78,24 @@ def check(plan: Plan, show: int) -> str:
         f"Steps: {'; '.join(f'{step.name} ({step.role})' for step in loaded.recipe.steps)}.",
         f"Filters: {', '.join(chosen.name for chosen in loaded.context.filters)}.",
     ]
-    lines += [_lane(lane) for lane in lanes]
+    lines += [f"{_lane(lane)} Price: {money.remarks[lane.name]}." for lane in lanes]
+    lines += _budget(money)
     if show:
         lines += [_prompt(loaded, step, lanes, n) for step in loaded.recipe.steps if step.source is GROW for n in range(show)]
         later = [step.name for step in loaded.recipe.steps if step.source is not GROW]
         if later:
             lines.append(f"Prompts of {' and '.join(later)} need answers first: 'seeddrill why DIR ID' shows them in a run.")
     return "\n".join(lines)
+
+
+def _budget(money: Money) -> list[str]:
+    limits = money.limits
+    if limits.run is None:
+        return []
+    parts = {f"role {name}": limit for name, limit in limits.roles.items()}
+    parts |= {f"lane {name}": limit for name, limit in limits.lanes.items()}
+    told = [worded(limits.run, money.currency), *(f"{name} {worded(limit, money.currency)}" for name, limit in parts.items())]
+    return [f"Budget: {', '.join(told)}."]
 
 
 def _lane(lane: Lane) -> str:

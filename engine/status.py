@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from engine import rundir
+from engine import context, funds, rundir
+from engine.core.money import worded
 from engine.core.tally import Tally
-from engine.live import reasons
+from engine.core.till import Books
+from engine.live import limited, reasons
 
 
 def fold(directory: Path) -> dict[str, Any]:
-    """The figures of a run as plain data under stable names: instructions and records are counted apart."""
+    """The figures of a run as plain data under stable names: instructions and records are counted apart, money in nano-units."""
     loaded = rundir.reopen(directory)
     recipe = loaded.recipe
     tally = Tally(tuple(step.name for step in recipe.steps))
+    books = Books(funds.steps(recipe))
     for line in rundir.journal(directory):
         tally.line(line)
+        books.add(line)
     figures = tally.as_json()
     instructions, records = (tally.steps[step.name].kept for step in (recipe.growing, recipe.last))
     state, reason = _state(directory)
@@ -30,7 +35,22 @@ def fold(directory: Path) -> dict[str, Any]:
         "instructions": instructions,
         "records": records,
         **figures,
+        "money": {
+            "currency": rundir.read_plan(directory).get("currency"),
+            "spent": books.settled,
+            "limits": _limits(directory, loaded, books),
+        },
     }
+
+
+def _limits(directory: Path, loaded: context.Loaded, books: Books) -> list[dict[str, Any]]:
+    """How the budget stands. Only a run that goes on knows what of its leases is still to be spent: its last pulse says it."""
+    if rundir.holder(directory) is not None:
+        try:
+            return list(orjson.loads((directory / rundir.PULSE).read_bytes())["budget"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # there is none yet
+    return [asdict(standing) for standing in funds.standings(loaded, books)]
 
 
 def _state(directory: Path) -> tuple[str, str]:
@@ -65,4 +85,24 @@ def as_text(directory: Path) -> str:
         tokens_in, tokens_out = lane["tokens_in"] + lane["tokens_cached"], lane["tokens_out"] + lane["tokens_reasoning"]
         counts = f"{lane['calls']:>9}{tokens_in:>12}{lane['tokens_cached']:>10}{tokens_out:>12}{lane['unsettled']:>11}"
         lines.append(f"  {name:<12}{counts}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_money(figures)])
+
+
+def _money(figures: dict[str, Any]) -> list[str]:
+    """What was spent, by lane and by step, and how each limit stands; nothing where nothing has a price."""
+    money = figures["money"]
+    if (currency := money["currency"]) is None:
+        return []
+
+    def parts(kind: str) -> str:
+        costs = {name: one["cost"] for name, one in figures[kind].items() if one["cost"]}
+        return ", ".join(f"{name} {worded(cost, currency)}" for name, cost in costs.items())
+
+    lines = ["", f"  {worded(money['spent'], currency)} spent by what is in the journal"]
+    lines += [f"    by {kind[:-1]}: {told}" for kind in ("lanes", "steps") if (told := parts(kind))]
+    for limit in money["limits"]:
+        spent, most, wasted, held = (worded(limit[key], currency) for key in ("spent", "limit", "wasted", "held"))
+        lost = f", {wasted} of it drawn before a kill and lost" if limit["wasted"] else ""
+        flying = f", {held} held for calls in flight" if limit["held"] else ""
+        lines.append(f"  {limited(limit['measure'])}: {spent} of {most} spent{lost}{flying}")
+    return lines

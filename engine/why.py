@@ -9,6 +9,7 @@ from pathlib import Path
 from engine import context, rundir
 from engine.core.dedup import Index
 from engine.core.faults import PlanError
+from engine.core.money import worded
 from engine.core.past import Past, Unknown, fingerprint
 from engine.core.types import Chat, Completion, Item, Paid, Settled, Translation, total
 
@@ -28,7 +29,7 @@ def story(directory: Path, id: str) -> str:
     if step not in {known.name for known in loaded.recipe.steps}:
         known = ", ".join(known.name for known in loaded.recipe.steps)
         raise PlanError(f"the recipe {loaded.recipe.name} has no step {step!r}; it has {known}")
-    tale = _Tale(loaded)
+    tale = _Tale(loaded, rundir.read_plan(directory).get("currency"))
     told: str | None = None
     for line in rundir.journal(directory):
         match line:
@@ -55,8 +56,9 @@ def _seed(loaded: context.Loaded, index: int) -> str:
 class _Tale:
     """What has to be remembered of the lines before the one that is told."""
 
-    def __init__(self, loaded: context.Loaded) -> None:
+    def __init__(self, loaded: context.Loaded, currency: str | None) -> None:
         self._loaded = loaded
+        self._currency = currency
         self.paid: list[Paid] = []
         self._past = Past(loaded.recipe, loaded.context)
         self._index = Index(loaded.context.tokens)
@@ -101,7 +103,10 @@ class _Tale:
         return f"Prompt, built again; {verdict}:\n{_indented(chr(10).join(texts))}"
 
     def _answers(self, line: Settled) -> list[str]:
-        parts = [f"An earlier attempt cost {_tokens(paid)} and settled nothing: {paid.why}." for paid in self.paid]
+        parts = [
+            f"An earlier attempt cost {_tokens(paid)}{self._money(', {}', paid.cost)} and settled nothing: {paid.why}."
+            for paid in self.paid
+        ]
         if line.fault is not None:
             return [*parts, f"No answer: {line.fault}."]
         for reply in line.replies:
@@ -109,7 +114,11 @@ class _Tale:
             parts.append(
                 f"Reply of {reply.model} in {reply.seconds:.1f} s, ended by {reply.stop.value}, {cost}:\n{_indented(reply.text)}"
             )
-        return parts
+        return [*parts, self._money("Cost: {}.", line.cost)]
+
+    def _money(self, words: str, cost: int) -> str:
+        """The words with a sum in them; nothing in a run without prices."""
+        return "" if self._currency is None else words.format(worded(cost, self._currency))
 
     def _verdicts(self, line: Settled, n: int | None) -> str:
         told: list[tuple[int, str]] = [(m, self._kept(line, m, item)) for m, item in line.kept]

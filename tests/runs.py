@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine import app, context, rundir
+from engine import app, context, funds, rundir
 from engine.core.agenda import Agenda
 from engine.core.faults import Fault, FaultKind
 from engine.core.settler import Settler
+from engine.core.till import Till
 from engine.core.types import Call, Heard, LaneView, Reply, Stop, Usage
 from engine.plan import from_data
 from engine.runtime.disk import Directory
@@ -65,7 +66,8 @@ def make(folder: Path, segment: int = SEGMENT, **changes: Any) -> Path:
     loaded = context.load(from_data(tomllib.loads(PLAN) | changes))
     folder.mkdir(parents=True)
     disk = Directory(folder)
-    rundir.prepare(loaded, disk, str(folder))
+    money = funds.money(loaded, app.lanes(loaded))
+    rundir.prepare(loaded, disk, str(folder), money.currency if money.counted else None)
     journal = Journal(disk, app.header(loaded), str(folder), segment=segment)
     agenda = app.replayed(loaded, journal, folder)
     settle(loaded, agenda, journal, ANSWERS)
@@ -77,6 +79,7 @@ def make(folder: Path, segment: int = SEGMENT, **changes: Any) -> Path:
 def settle(loaded: context.Loaded, agenda: Agenda, journal: Journal, answers: Answers, most: int = 100) -> None:
     """Ask up to `most` questions and settle their canned answers."""
     settler = Settler(agenda, loaded.context, 900.0, weigh=_weigh, sick=lambda lane: False)
+    till = Till(funds.money(loaded, app.lanes(loaded)), funds.steps(loaded.recipe))
     lane = LaneView("main", frozenset(step.role for step in loaded.recipe.steps), alone=True)
     for _ in range(most):
         if (request := agenda.next(lane, SENT)) is None:
@@ -85,7 +88,8 @@ def settle(loaded: context.Loaded, agenda: Agenda, journal: Journal, answers: An
         answer = answers[request.step, request.index, request.try_]
         replies = (_reply(answer),) if isinstance(answer, str) else ()
         fault = answer if isinstance(answer, Fault) else None
-        heard = Heard(request, "main", SENT, replies, fault)
+        cost = till.settle(till.bill("main", request.step, request.calls, lambda call: _weigh("main", call)), replies, fault)
+        heard = Heard(request, "main", SENT, replies, fault, cost=cost)
         for line in settler.decide(heard, settler.judge(heard), SENT):
             journal.append(line)
 

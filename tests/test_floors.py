@@ -23,6 +23,7 @@ FLOORS = {
         engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/limits engine/core/till
+        engine/core/estimate
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
@@ -39,7 +40,7 @@ FLOORS = {
     "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/quickstart engine/cli engine/__main__
+        engine/planning engine/forecast engine/quickstart engine/cli engine/__main__
     """,
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data

@@ -148,7 +148,7 @@ def lacking(usage: Usage, prices: Prices) -> Unpriced | None:
     return None if by_tokens or prices.characters is not None else Unpriced("request")
 
 
-def worded(amount: int, currency: Currency) -> str:
+def worded(amount: int, currency: str) -> str:
     """A sum for people, to the last nano-unit that is not zero: "0.0015 usd", "12.50 usd"."""
     whole, rest = divmod(abs(amount), NANO)
     digits = f"{rest:09}".rstrip("0").ljust(2, "0")
