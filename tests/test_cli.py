@@ -212,6 +212,24 @@ def test_new_plan_is_a_good_plan(seeddrill: Command, tmp_path: Path, recipe: str
     assert seeddrill("plan", "check", path, "--set", "lanes.main.key=env:SEEDDRILL_TEST_KEY").code == 0
 
 
+def test_comments_of_a_new_plan_on_money_can_be_uncommented(seeddrill: Command) -> None:
+    """The lines on prices and budget, without their marks, are a good plan."""
+    lines = seeddrill("plan", "new", "alpaca").out.splitlines()
+    ours = ("# price = {", "# [budget]", "# usd", "# rates", "# roles", "# lanes")
+    made = from_data(tomllib.loads("\n".join(line.removeprefix("# ") if line.startswith(ours) else line for line in lines)))
+    assert made.budget is not None
+    assert (made.budget.usd, made.budget.roles, made.budget.rates) == (20.0, {"propose": 5.0}, {"eur": 1.08})
+
+
+def test_estimate_is_told_behind_the_check(seeddrill: Command, plan: Path, run: Path) -> None:
+    """`--estimate` guesses, `--from` measures a run; a directory that is none has to be mended."""
+    guessed = seeddrill("plan", "check", plan, "--estimate")
+    assert guessed.code == 0
+    assert "Estimate of the whole run, 3 instructions, a guess:" in guessed.out
+    assert f"instructions, from {run}:" in seeddrill("plan", "check", plan, "--from", run).out
+    assert seeddrill("plan", "check", plan, "--estimate", "--from", plan).code == 2
+
+
 def test_new_plan_of_an_unknown_recipe(seeddrill: Command) -> None:
     """The recipes there are are listed."""
     mendable(seeddrill("plan", "new", "alpacca"), "no recipe 'alpacca'", "alpaca, self_instruct")

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import orjson
 import pytest
 
-from engine import context
+from engine import app, context, rundir, status
 from engine.core.budget import RUN, of_lane, of_role
-from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.faults import Fault, FaultKind, JournalError
+from engine.core.lines import read
+from engine.core.settler import Settler
+from engine.core.types import Heard, HttpRequest, HttpResponse, LaneView, Paid, Reply, Request, Settled, Stop, Usage
 from engine.plan import from_data
-from engine.runtime.scheduler import Patience, Pulse
-from tests import brain
+from engine.refold import refold
+from engine.runtime.disk import Directory
+from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, RunState
+from engine.verify import Extent, verify
+from tests import brain, runs
 from tests.drive import LANE, Drive
 from tests.fakes import Crash, FakeDisk, FakeWire, lines, refused
 
@@ -214,3 +221,194 @@ def test_no_bill_passes_a_limit(block: int) -> None:
         if not killed and not story.vendor.unheard:
             assert books[RUN] == story.vendor.bill[RUN], f"seed {seed}"
     assert ends.keys() == {"done", "budget", "killed"}
+
+
+# How a run ends when money does
+
+PLAN = {"tokens_in": 2.5, "tokens_out": 10}
+RICH, GOAL = 1000.0, 60
+
+
+def drive(budget: dict[str, Any] | None = None, disk: FakeDisk | None = None, **lanes: dict[str, Any]) -> Drive:
+    """A run of priced lanes; `budget` is the plan's table, plenty of usd where it says no sum."""
+    made = {name: {**LANE, "price": PLAN} | lane for name, lane in (lanes or {"main": {}}).items()}
+    plan = {"recipe": "self_instruct", "goal": GOAL, "lanes": made}
+    if budget is not None:
+        plan["budget"] = {"usd": RICH, **budget}
+    return Drive(disk=disk or FakeDisk(), loaded=context.load(from_data(plan)))
+
+
+def spent(pulse: Pulse, measure: str = RUN) -> int:
+    return next(standing.spent for standing in pulse.budget if standing.measure == measure)
+
+
+def asked(drive: Drive) -> Counter[str]:
+    return Counter(brain.step_of(body) for body in drive.wire.sent)
+
+
+def test_a_spent_budget_ends_the_run_and_more_of_it_goes_on() -> None:
+    """The run drains with a reason that has limit and sum; with a higher limit the same run goes on, and asks nothing twice."""
+    first = drive({"usd": 0.05})
+    pulse = first.start()
+    assert pulse.state is RunState.BUDGET
+    assert EXIT_CODES[pulse.state] == 5
+    assert pulse.reason.startswith("the budget of 0.05 usd is spent: 0.0")
+    assert 0 < spent(pulse) <= 50_000_000
+    stuck = drive({"usd": 0.05}, first.disk)
+    assert stuck.start().state is RunState.BUDGET
+    again = drive({}, first.disk)
+    end = again.start()
+    assert end.state is RunState.DONE
+    assert set(again.keys().values()) == {1}
+    assert spent(end) == sum(line.get("cost", 0) for line in again.settled() + again.paid())
+    assert end.budget[0].wasted == 0
+
+
+def test_a_spent_lane_closes_and_others_go_on() -> None:
+    """The other lane of its roles does the rest."""
+    run = drive({"lanes": {"fast": 0.03}}, fast={}, slow={"base_url": "http://127.0.0.1:9/slow"})
+    pulse = run.start()
+    assert pulse.state is RunState.DONE
+    closed = {lane.name: lane.closed for lane in pulse.lanes}
+    assert "the budget of the lane 'fast' of 0.03 usd is spent" in (closed["fast"] or "")
+    assert closed["slow"] is None
+    assert spent(pulse, of_lane("fast")) <= 30_000_000
+
+
+def test_without_another_lane_the_run_ends_for_its_money() -> None:
+    """A run whose only lane is spent says that it is the budget, and ends with its exit code."""
+    pulse = drive({"lanes": {"main": 0.03}}).start()
+    assert pulse.state is RunState.BUDGET
+    assert "the budget of the lane 'main'" in pulse.reason
+
+
+def test_work_behind_a_spent_role_goes_on() -> None:
+    """Growth has spent its share: what it has made is classified and answered, then the run ends for its budget."""
+    run = drive({"roles": {"propose": 0.025}})
+    pulse = run.start()
+    assert pulse.state is RunState.BUDGET
+    assert "the budget of the role 'propose'" in pulse.reason
+    steps = pulse.tally["steps"]
+    assert 0 < pulse.kept < GOAL
+    assert steps["classify"]["settled"] == steps["instance"]["settled"] == pulse.kept
+
+
+def test_work_before_a_spent_role_rests() -> None:
+    """Nobody pays for new instructions that nobody can answer."""
+    run = drive({"roles": {"answer": 0.02}})
+    pulse = run.start()
+    assert pulse.state is RunState.BUDGET
+    assert "the budget of the role 'answer'" in pulse.reason
+    assert spent(pulse, of_role("answer")) <= 20_000_000
+    assert run.wire.in_flight == 0
+
+
+def test_costs_are_counted_without_a_budget() -> None:
+    """Prices alone limit nothing: every line has its cost, lanes and steps have their sums."""
+    run = drive()
+    pulse = run.start()
+    assert pulse.state is RunState.DONE
+    assert (pulse.currency, pulse.budget) == ("usd", ())
+    costs = [line["cost"] for line in run.settled()]
+    tally = pulse.tally
+    assert sum(costs) == tally["lanes"]["main"]["cost"] == sum(step["cost"] for step in tally["steps"].values()) > 0
+    assert not [line for line in lines(run.disk) if "lease" in line]
+
+
+def test_free_lanes_leave_no_trace() -> None:
+    """An own server has no costs, no currency and no leases, under a budget too."""
+    run = drive({}, main={"price": 0})
+    pulse = run.start()
+    assert pulse.state is RunState.DONE
+    assert pulse.currency == ""
+    assert not [line for line in lines(run.disk) if "lease" in line or "cost" in line]
+
+
+def test_new_prices_do_not_rewrite_history() -> None:
+    """Resumed at ten times the price, what was spent stays what it was."""
+    first = drive({"usd": 0.05})
+    before, written = spent(first.start()), len(lines(first.disk))
+    dear = drive({}, first.disk, main={"price": {"tokens_in": 25, "tokens_out": 100}})
+    pulse = dear.start()
+    costs = [line.get("cost", 0) for line in dear.settled() + dear.paid()]
+    assert spent(pulse) == sum(costs)
+    assert spent(pulse) > before
+    assert before == sum(line.get("cost", 0) for line in lines(first.disk)[:written])
+
+
+def test_an_attempt_cut_short_books_the_replies_before_its_fault() -> None:
+    """Of a request of two calls whose second one fails, the first is on a paid line at once, and on the settled one not again."""
+    loaded = drive({}).loaded
+    assert loaded is not None
+    settler, request, replies = doubled(loaded)
+    half = Heard(replace(request, heard=replies[:1]), "main", 0.0, replies[:1], Fault(FaultKind.RATE), before=0, cost=5)
+    (paid,) = map(read_line, settler.decide(half, settler.judge(half), 0.0))
+    assert isinstance(paid, Paid)
+    assert (paid.cost, paid.usage.tokens_in, paid.usage.estimated) == (5, 10, False)
+    whole = Heard(request, "main", 0.0, replies, None, before=1, cost=7)
+    settler.agenda.next(LaneView("main", frozenset(["propose"]), alone=True), 1e9)
+    (settled,) = map(read_line, settler.decide(whole, settler.judge(whole), 0.0))
+    assert isinstance(settled, Settled)
+    assert (settled.cost, settled.before, len(settled.replies)) == (7, 1, 2)
+    lane = settler.agenda.tally.lanes["main"]
+    assert (lane.cost, lane.calls, lane.tokens_in) == (12, 2, 30)
+
+
+def doubled(loaded: context.Loaded) -> tuple[Settler, Request, tuple[Reply, ...]]:
+    """A settler that waits for the answer to a question of two calls, and the two replies."""
+    grow, *others = loaded.recipe.steps
+    steps = (replace(grow, read=lambda replies, ask: []), *others)
+    agenda = app.empty_agenda(replace(loaded, recipe=replace(loaded.recipe, steps=steps)))
+    settler = Settler(agenda, loaded.context, 900.0, weigh=lambda lane, call: Usage(estimated=True), sick=lambda lane: False)
+    request = agenda.next(LaneView("main", frozenset(["propose"]), alone=True), 0.0)
+    assert request is not None
+    request = settler.composed(request, "completion")
+    replies = tuple(Reply(text="1. Name a river.", stop=Stop.END, usage=Usage(tokens_in=n)) for n in (10, 20))
+    return settler, replace(request, calls=request.calls * 2), replies
+
+
+def read_line(line: bytes) -> object:
+    return read(line.removesuffix(b"\n"))
+
+
+# The currency
+
+
+@pytest.mark.parametrize(("first", "second", "refused"), [("usd", "eur", True), ("usd", "usd", False), (None, "eur", False)])
+def test_a_run_keeps_its_currency(first: str | None, second: str, refused: bool, tmp_path: Path) -> None:
+    """With costs in the journal the plan cannot count in another currency; nothing is changed by the refusal."""
+    old = runs.make(tmp_path / "run", lanes=lane_in(first))
+    before = (old / "plan.json").read_bytes()
+    loaded = context.load(from_data(tomllib.loads(runs.PLAN) | {"lanes": lane_in(second)}), kept=old)
+    if not refused:
+        rundir.prepare(loaded, Directory(old), str(old), second)
+        assert rundir.read_plan(old)["currency"] == second
+        return
+    with pytest.raises(JournalError, match="counts its costs in usd, and the plan in eur"):
+        rundir.prepare(loaded, Directory(old), str(old), second)
+    assert (old / "plan.json").read_bytes() == before
+
+
+def test_a_currency_is_not_forgotten_by_a_plan_without_prices(tmp_path: Path) -> None:
+    """What is in the journal stays in its currency, whatever comes between."""
+    old = runs.make(tmp_path / "run", lanes=lane_in("usd"))
+    loaded = context.load(from_data(tomllib.loads(runs.PLAN)), kept=old)
+    rundir.prepare(loaded, Directory(old), str(old), None)
+    assert rundir.read_plan(old)["currency"] == "usd"
+
+
+def lane_in(currency: str | None) -> dict[str, Any]:
+    lane = tomllib.loads(runs.PLAN)["lanes"]["main"]
+    return {"main": lane | ({"price": {**PLAN, "currency": currency}} if currency else {})}
+
+
+@pytest.mark.parametrize("options", [[], ["options.min_length=6"]])
+def test_a_refold_keeps_every_cost(options: list[str], tmp_path: Path) -> None:
+    """Judged again, kept or not asked for any more, each answer has the cost that it had; so have lanes, in the same currency."""
+    old = runs.make(tmp_path / "run", lanes=lane_in("usd"), budget={"usd": 5.0})
+    refold(old, tmp_path / "new", options)
+    before, after = (status.fold(folder) for folder in (old, tmp_path / "new"))
+    assert before["money"]["spent"] == after["money"]["spent"] == 9 * 350_000
+    assert before["money"] == after["money"]
+    assert before["lanes"]["main"]["cost"] == after["lanes"]["main"]["cost"]
+    assert not verify(tmp_path / "new", Extent.ALL).differences

@@ -220,7 +220,7 @@ def _bounds(
             usage = _usage(end, one, share)
             loads[lane.account].usage.append(usage)
             loads[lane.account].busy += usage.requests * end(one.seconds)
-            bill = cost(usage, lane.prices) if lane.prices is not None else 0
+            bill = Unpriced("any") if lane.prices is None else cost(usage, lane.prices)
             if not isinstance(bill, Unpriced):
                 money[lane.name, one.role] = money.get((lane.name, one.role), 0.0) + bill
     return money, loads

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import ceil
 
 from engine.core import types
 from engine.core.budget import RUN, Budget, Hold, Lease, Limits, Short, Spending, Standing, of_lane, of_role
@@ -18,6 +20,8 @@ from engine.core.types import Call, LaneView, Line, Paid, Reply, Settled, Usage
 
 MOST = 10**15
 """Nano-units that one call is booked at, at the most: a million. A server that reports more has miscounted."""
+FARTHEST = Fraction(20)
+"""How many times its bound a call is taken to cost at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,8 @@ class Till:
         self._priced = {lane: prices for lane, prices in self.money.prices.items() if not free(prices)}
         self._budget = Budget(self.money.limits)
         self._budget.restore(books.lines() if books is not None else ())
+        self._beyond: dict[str, Fraction] = {}
+        """By lane, how many times its bound a call has cost, above one: the bounds of later calls are raised as much."""
         self.spent: dict[str, str] = {}
         """Reasons by measure: limits that have no room for what is still to do."""
         self.shut: frozenset[str] = frozenset()
@@ -96,7 +102,8 @@ class Till:
     def bill(self, lane: str, step: str, calls: Sequence[Call], weigh: Callable[[Call], Usage]) -> Bill:
         """What the calls can cost at the most. Nothing is weighed where the lane costs nothing."""
         prices = self._priced.get(lane)
-        most = [0] * len(calls) if prices is None else [_most(weigh(call), prices) for call in calls]
+        beyond = self._beyond.get(lane, Fraction(1))
+        most = [0] * len(calls) if prices is None else [_most(weigh(call), prices, beyond) for call in calls]
         return Bill(lane, self._roles.get(step, ""), tuple(most))
 
     def short(self, bill: Bill) -> Short | None:
@@ -125,7 +132,11 @@ class Till:
         prices = self._priced.get(bill.lane)
         real = 0
         if prices is not None:
-            real = sum(_real(reply.usage, prices, most) for reply, most in zip(replies, bill.worst, strict=False))
+            for reply, most in zip(replies, bill.worst, strict=False):
+                real += (each := _real(reply.usage, prices, most))
+                if each > most > 0:
+                    beyond = self._beyond.get(bill.lane, Fraction(1))
+                    self._beyond[bill.lane] = min(FARTHEST, beyond * Fraction(each, most))
             if fault is not None and fault.billed:
                 real += sum(bill.worst[len(replies) : len(replies) + 1])
         if bill.hold is not None:
@@ -177,11 +188,11 @@ def of_money(lease: types.Lease) -> bool:
     return lease.measure == RUN or lease.measure.startswith(f"{RUN}:")
 
 
-def _most(usage: Usage, prices: Prices) -> int:
+def _most(usage: Usage, prices: Prices, beyond: Fraction) -> int:
     amount = worst(usage, prices)
     if isinstance(amount, Unpriced):
         raise ValueError(f"a call that cannot be priced: {amount}")  # the plan was checked for it
-    return min(amount, MOST)
+    return min(ceil(amount * beyond), MOST)
 
 
 def _real(usage: Usage, prices: Prices, most: int) -> int:
