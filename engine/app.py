@@ -6,6 +6,7 @@ The only caller of `providers.find`; the only place where the real clock, disk, 
 from __future__ import annotations
 
 import gc
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,17 +26,18 @@ import providers
 from engine import context, rundir
 from engine.core import lines
 from engine.core.agenda import Agenda
+from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.tally import Tally
-from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Settled
+from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments
-from engine.runtime.account import Account, Lane, declared, secret, spacing
+from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
@@ -144,7 +146,14 @@ def _no_collections() -> Iterator[None]:
 
 
 def _patience(plan: Plan) -> Patience:
-    return Patience(attempt=plan.timeout, request=plan.patience, grace=plan.grace, group=plan.group)
+    return Patience(
+        attempt=plan.timeout,
+        request=plan.patience,
+        grace=plan.grace,
+        group=plan.group,
+        park_after=plan.park_after,
+        parked=plan.when_parked,
+    )
 
 
 def records(directory: str | Path) -> Iterator[Item]:
@@ -299,9 +308,16 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack)
             await _serve(lane, folder, stack)
         quota = declared(lane.plan.quota)
         if name not in accounts:
-            accounts[name] = Account(name, [], Ledger(quota), spacing(quota))
+            accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)
     return list(accounts.values())
+
+
+def ledger(told: Quota, quota: Quota) -> Ledger:
+    """The books of an account: `told` is what the plan declares of it, `quota` what it runs under. Where nothing is declared, the
+    calls in flight grow from a few, by what comes back."""
+    most = UNRATED if says_nothing(told) else quota.concurrent or math.inf
+    return Ledger(quota, Aimd(quota.concurrent or UNRATED, most))
 
 
 def _remember(accounts: list[Account], spent: Spent) -> None:

@@ -12,7 +12,6 @@ import anyio
 import structlog
 
 from engine import app, context
-from engine.core.quota import Ledger
 from engine.core.spent import Spent
 from engine.plan import from_data
 from engine.runtime.account import Account, declared, spacing
@@ -62,7 +61,7 @@ class Drive:
         accounts = []
         for lane in app.lanes(loaded):
             quota = declared(lane.plan.quota)
-            accounts.append(Account(lane.name, [lane], Ledger(quota), spacing(quota)))
+            accounts.append(Account(lane.name, [lane], app.ledger(lane.plan.quota, quota), spacing(quota)))
         ledgers = {account.name: account.ledger for account in accounts}
         for use in spent.uses(self.wall(0.0)):
             ledgers[use.lane].remember(use.measure, use.amount, use.t - self.wall(0.0))

@@ -17,10 +17,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "F0 nouns": "engine/version engine/__init__ engine/core/__init__ engine/core/faults engine/core/types engine/core/rng",
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
+        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/limits
+        engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
-        engine/core/money engine/core/prices engine/core/budget engine/core/limits
+        engine/core/money engine/core/prices engine/core/budget
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca

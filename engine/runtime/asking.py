@@ -18,7 +18,7 @@ from engine.core import lines
 from engine.core.faults import Fault, FaultKind
 from engine.core.quota import Draft, Ticket
 from engine.core.settler import Settler
-from engine.core.types import Heard, Lease, Reply, Request, Usage, total
+from engine.core.types import Heard, Lease, Request, Usage, total
 from engine.runtime.account import Account, Lane, view
 from engine.runtime.clock import Clock
 from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn, nothing
@@ -36,6 +36,10 @@ class Outside(Protocol):
     def log(self) -> FilteringBoundLogger: ...
 
 
+TURNED_AWAY = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA, FaultKind.AUTH, FaultKind.BAD, FaultKind.TOO_BIG)
+"""Faults of calls that used no tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Boxes:
     """Where things go: what was heard to the settler, leases to the scribe. The bell rings when anything changed."""
@@ -50,7 +54,7 @@ class Asking:
 
     def __init__(self, accounts: Sequence[Account], settler: Settler, boxes: Boxes, outside: Outside, timeout: float) -> None:
         self._accounts = accounts
-        self._lanes = [lane for account in accounts for lane in account.lanes]
+        self._homes = [(account, lane) for account in accounts for lane in account.lanes]
         self._settler = settler
         self._agenda = settler.agenda
         self._done = boxes.done
@@ -80,22 +84,41 @@ class Asking:
             if wait > 0:
                 await self._bell.wait(wait)
             elif (chosen := self._choose(account, now)) is None:
-                views = [view(lane, self._lanes) for lane in account.lanes if lane.closed is None]
+                views = [view(lane, self._homes, now) for lane in account.lanes if lane.closed is None]
                 await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
             elif ticket := await self._admitted(account, *chosen):
                 calls.start_soon(self._call, account, *chosen, ticket)
+                self._pass_on(account)
                 await turn.end()  # here and nowhere else: from the loop's condition to a wait for the bell there is no await
 
     def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
-        for lane in account.lanes:
-            if lane.closed is None and (request := self._agenda.next(view(lane, self._lanes), now)) is not None:
+        for lane in sorted(account.lanes, key=lambda lane: lane.rank):
+            if lane.closed is None and (request := self._agenda.next(view(lane, self._homes, now), now)) is not None:
                 return lane, self._settler.composed(request, lane.style)
         return None
+
+    def _pass_on(self, account: Account) -> None:
+        """Whoever left new work to this account may take it now that it has no room."""
+        if len(self._accounts) > 1 and not account.has_room(anyio.current_time()):
+            self._bell.ring()
 
     async def _admitted(self, account: Account, lane: Lane, request: Request) -> Ticket | None:
         """The charge for a request, as soon as the account has room for its real weight; `None` if it was given back."""
         usage = account.weigh(lane, request.calls[len(request.heard) :])
-        while self._open and lane.closed is None:
+        account.holding = True
+        self._pass_on(account)
+        try:
+            ticket = await self._charged(account, lane, usage)
+        finally:
+            account.holding = False
+        if ticket is None:
+            self._agenda.give_back(request, anyio.current_time())
+            self._bell.ring()  # the pump that can take it now may be waiting for nothing else
+        return ticket
+
+    async def _charged(self, account: Account, lane: Lane, usage: Usage) -> Ticket | None:
+        """`None` once the run stops, or the account closes or parks: others may have room."""
+        while self._open and lane.closed is None and anyio.current_time() >= account.parked_until:
             if (wait := account.opening(anyio.current_time())) > 0:
                 await self._bell.wait(wait)
                 continue
@@ -105,8 +128,6 @@ class Asking:
             await account.space()
             if self._open and lane.closed is None and account.opening(anyio.current_time()) <= 0:
                 return account.ledger.charge(usage, anyio.current_time())
-        self._agenda.give_back(request, anyio.current_time())
-        self._bell.ring()  # the pump that can take it now may be waiting for nothing else
         return None
 
     async def _draw(self, account: Account, usage: Usage) -> None:
@@ -145,16 +166,16 @@ class Asking:
         fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
         try:
             for call in request.calls[len(replies) :]:
-                outcome = await account.attempt(lane, call, self._outside.wire, self._timeout, clock.utc)
-                self._learn(account, lane, outcome)
-                if isinstance(outcome, Fault):
-                    fault = outcome
+                attempted = await account.attempt(lane, call, self._outside.wire, self._timeout, clock.utc)
+                account.learn(lane, attempted, ticket, anyio.current_time())
+                if isinstance(attempted.outcome, Fault):
+                    fault = attempted.outcome
+                    self._log(account, lane, fault)
                     break
-                replies.append(outcome)
+                replies.append(attempted.outcome)
             else:
                 fault = None
         finally:
-            usage = total([reply.usage for reply in replies[len(request.heard) :]]) if fault is None else None
             heard = Heard(
                 request=replace(request, heard=tuple(replies)),
                 lane=lane.name,
@@ -165,15 +186,19 @@ class Asking:
             )
             with anyio.CancelScope(shield=True):
                 await self._hand_over(heard)
-            account.ledger.settle(ticket, usage)
+            if fault is not None and fault.kind in TURNED_AWAY and not heard.replies:
+                account.ledger.release(ticket, anyio.current_time())
+            else:
+                usage = total([reply.usage for reply in replies[len(request.heard) :]]) if fault is None else None
+                account.ledger.settle(ticket, usage, anyio.current_time())
 
-    def _learn(self, account: Account, lane: Lane, outcome: Reply | Fault) -> None:
-        account.learn(lane, outcome, anyio.current_time())
-        if isinstance(outcome, Fault):
-            log = self._outside.log
-            log.debug("fault", lane=lane.name, kind=outcome.kind, detail=outcome.detail, retry_after=outcome.retry_after)
-            if lane.closed is not None:
-                log.warning("lane_closed", lane=lane.name, reason=lane.closed)
+    def _log(self, account: Account, lane: Lane, fault: Fault) -> None:
+        log = self._outside.log
+        log.debug("fault", lane=lane.name, kind=fault.kind, detail=fault.detail, retry_after=fault.retry_after)
+        if lane.closed is not None:
+            log.warning("lane_closed", lane=lane.name, reason=lane.closed)
+        if account.parked and (seconds := account.parked_until - anyio.current_time()) > 0:
+            log.warning("account_parked", account=account.name, seconds=round(seconds), reason=account.parked)
 
     async def _hand_over(self, heard: Heard) -> None:
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import anyio
 from structlog.typing import FilteringBoundLogger
@@ -24,7 +24,7 @@ from engine.core.agenda import Agenda
 from engine.core.faults import EngineError
 from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
-from engine.core.settler import Settler
+from engine.core.settler import PARK_AFTER, Settler
 from engine.core.types import Heard, Stepped
 from engine.runtime.account import Account
 from engine.runtime.asking import Asking, Boxes
@@ -63,6 +63,8 @@ class LanePulse:
     state: str
     in_flight: int
     closed: str | None
+    notice: str | None = None
+    """Why it is parked, and for how long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ class Patience:
     request: float = 900.0
     grace: float = 10.0
     group: float = 0.05
+    park_after: float = PARK_AFTER
+    parked: Literal["wait", "stop"] = "wait"
+    """What to do when every lane that is needed is parked."""
 
 
 class Scheduler:
@@ -135,6 +140,7 @@ class Scheduler:
             patience.request,
             weigh=lambda lane, call: self._lanes[lane][1].provider.weigh(call),
             sick=lambda lane: not self._lanes[lane][0].breaker.closed,
+            park_after=patience.park_after,
         )
         self._world = world
         self._patience = patience
@@ -186,7 +192,7 @@ class Scheduler:
         agenda = self._agenda
         return Pulse(
             state=self._state,
-            reason=self._reason,
+            reason=self._reason or self._parked(now) or "",
             seconds=now - self._started,
             goal=agenda.goal,
             kept=agenda.kept,
@@ -194,7 +200,7 @@ class Scheduler:
             in_flight=agenda.in_flight,
             lag=lag,
             lanes=tuple(
-                LanePulse(name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed)
+                LanePulse(name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now))
                 for name, (account, lane) in self._lanes.items()
             ),
             tally=agenda.tally.as_json(),
@@ -286,6 +292,17 @@ class Scheduler:
             if all(lane.closed is not None for lane in serving):
                 reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
                 self.stop(RunState.NO_LANE, f"no lane is left for the role {role!r} ({reasons})")
+        if self._patience.parked == "stop" and (parked := self._parked(anyio.current_time())) is not None:
+            self.stop(RunState.NO_LANE, parked)
+
+    def _parked(self, now: float) -> str | None:
+        """What to say where every open lane of a role that is needed is parked: the run waits, and until when."""
+        for role in sorted(self._agenda.roles_wanted()):
+            serving = [account for account, lane in self._lanes.values() if role in lane.roles and lane.closed is None]
+            notices = [account.notice(now) for account in serving]
+            if serving and all(notices):
+                return f"every lane for the role {role!r} is parked: {'; '.join(filter(None, notices))}"
+        return None
 
     # Watching
 
