@@ -29,14 +29,14 @@ from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
-from engine.core.quota import Ledger
+from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.tally import Tally
 from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
-from engine.runtime import local, segments
+from engine.runtime import local, segments, sharing
 from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.disk import Directory
@@ -308,9 +308,17 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack)
             await _serve(lane, folder, stack)
         quota = declared(lane.plan.quota)
         if name not in accounts:
+            if metered(lane.plan.quota):
+                secret_name = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.key}|{lane.plan.model}"
+                stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)
     return list(accounts.values())
+
+
+def metered(quota: Quota) -> bool:
+    """Whether an account has a rate that several runs could exceed together. Slots of a server of one's own are no such thing."""
+    return any(getattr(quota, name) is not None for name in PERIODS)
 
 
 def ledger(told: Quota, quota: Quota) -> Ledger:

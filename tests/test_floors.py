@@ -30,7 +30,8 @@ FLOORS = {
     """,
     "F3 effects": """
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
-        engine/runtime/account engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
+        engine/runtime/account engine/runtime/sharing
+        engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox
     """,
     "F4 the loop": "engine/runtime/asking engine/runtime/scheduler",

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -26,7 +26,7 @@ from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
 from engine.core.settler import PARK_AFTER, Settler
 from engine.core.types import Heard, Stepped
-from engine.runtime.account import Account
+from engine.runtime.account import Account, Lane
 from engine.runtime.asking import Asking, Boxes
 from engine.runtime.clock import BEAT, Clock
 from engine.runtime.mailbox import SLOW, Bell, Closed, Entry, Mailbox, Turn
@@ -192,7 +192,7 @@ class Scheduler:
         agenda = self._agenda
         return Pulse(
             state=self._state,
-            reason=self._reason or self._parked(now) or "",
+            reason=self._reason or parked(self._agenda.roles_wanted(), self._lanes.values(), now) or "",
             seconds=now - self._started,
             goal=agenda.goal,
             kept=agenda.kept,
@@ -292,17 +292,9 @@ class Scheduler:
             if all(lane.closed is not None for lane in serving):
                 reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
                 self.stop(RunState.NO_LANE, f"no lane is left for the role {role!r} ({reasons})")
-        if self._patience.parked == "stop" and (parked := self._parked(anyio.current_time())) is not None:
-            self.stop(RunState.NO_LANE, parked)
-
-    def _parked(self, now: float) -> str | None:
-        """What to say where every open lane of a role that is needed is parked: the run waits, and until when."""
-        for role in sorted(self._agenda.roles_wanted()):
-            serving = [account for account, lane in self._lanes.values() if role in lane.roles and lane.closed is None]
-            notices = [account.notice(now) for account in serving]
-            if serving and all(notices):
-                return f"every lane for the role {role!r} is parked: {'; '.join(filter(None, notices))}"
-        return None
+        reason = parked(self._agenda.roles_wanted(), self._lanes.values(), anyio.current_time())
+        if reason is not None and self._patience.parked == "stop":
+            self.stop(RunState.NO_LANE, reason)
 
     # Watching
 
@@ -330,6 +322,15 @@ class Scheduler:
                 await self._out.put(Entry(lines.write_stepped(Stepped(seconds=step, t=clock.utc()))))
             except Closed:
                 pass  # the scribe is gone, and its error ends the run
+
+
+def parked(roles: Iterable[str], lanes: Iterable[tuple[Account, Lane]], now: float) -> str | None:
+    """What to say where every open lane of a role that is needed is parked: the run waits, and until when."""
+    for role in sorted(roles):
+        serving = [account.notice(now) for account, lane in lanes if role in lane.roles and lane.closed is None]
+        if serving and all(serving):
+            return f"every lane for the role {role!r} is parked: {'; '.join(filter(None, serving))}"
+    return None
 
 
 @contextmanager
