@@ -55,7 +55,7 @@ def share(account: str, headroom: float, folder: Path) -> Iterator[None]:
         if len(held) < wanted:
             raise LaneError(
                 f"another run on this machine uses the same account, and {1 - len(held) / PARTS:.0%} of its quota is taken, "
-                f"while this run wants {wanted / PARTS:.0%}: wait for it, or set headroom on the lanes of both, 0.5 for equal shares"
+                f"while this run wants {wanted / PARTS:.0%}: wait for it, or set headroom on the lanes of both (0.5 for halves)"
             )
         yield
     finally:

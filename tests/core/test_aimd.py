@@ -21,6 +21,7 @@ def test_it_doubles_until_the_first_refusal_and_then_grows_by_one() -> None:
     aimd = Aimd(8)
     rounds(aimd, 3, 0.0)
     assert aimd.limit == 64
+    aimd.acquired(64)
     aimd.cut(10.0)
     assert aimd.limit == 64 * CUT
     rounds(aimd, 1, 10.0 + COOLDOWN)
