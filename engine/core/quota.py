@@ -13,7 +13,7 @@ from engine.core.aimd import Aimd
 from engine.core.habits import Habits
 from engine.core.limits import Dimension, Reading
 from engine.core.types import Quota, Usage
-from engine.core.window import PACE, Charge, Pace, Window
+from engine.core.window import FINE, PACE, SLACK, Charge, Pace, Window
 
 LONGEST = 600.0
 """A limit that refills in more seconds than this is no minute's, and its header says nothing about one."""
@@ -57,6 +57,11 @@ def weight(usage: Usage, measure: str) -> float:
     """What a call weighs in the quota called `measure`."""
     return _WEIGH[measure](usage)
 
+
+RECENTLY = 10.0
+"""Seconds in which a pace is measured."""
+COARSE = 0.05
+"""Share of a second's part of a minute from which on calls do not fit into it like sand: a window has to keep them apart."""
 
 _TOLD = {
     Dimension.REQUESTS: "requests_per_minute",
@@ -139,6 +144,7 @@ class Ledger:
         self._in_flight: dict[int, Ticket] = {}
         self._paused_until = -math.inf
         self._eased = -math.inf
+        self._strict = False
 
     @property
     def in_flight(self) -> int:
@@ -158,7 +164,7 @@ class Ledger:
         usage = self._weigh(usage)
         waits = [window.wait(weight(usage, name), now) for name, window in self._windows.items()]
         waits += [window.wait(weight(usage, name), now) for name, window in self._slices.items()]
-        waits += [pace.wait(now) for pace in self._pace.values()]
+        waits += [pace.wait(now, 0.0 if self._fine(name) else SLACK) for name, pace in self._pace.items()]
         return max(self._paused_until - now, 0.0, *waits)
 
     def charge(self, usage: Usage, now: float) -> Ticket:
@@ -228,7 +234,7 @@ class Ledger:
                 left = reading.remaining - reading.limit * self.quota.headroom - window.since(ticket.t)
                 others = ours - max(0.0, left)
                 if others > max(0.05 * window.limit, 2 * weight(ticket.usage, name)):
-                    window.charge(others, now)
+                    window.shared(others, now + min(window.period, reading.reset_seconds or window.period))
 
     def refused(self, ticket: Ticket, readings: Iterable[Reading], now: float) -> None:
         """A rate refusal. The quota that is nearest to its limit is believed to be what was accepted, unless headers said better;
@@ -236,12 +242,32 @@ class Ledger:
         told = any(reading.remaining is not None for reading in readings)
         fills = {name: window.used(now) / window.limit for name, window in self._windows.items() if name not in LEASED}
         name = max(fills, key=fills.__getitem__, default=None)
-        if name is None or fills[name] < 0.5:
+        if name is None:
             self.aimd.cut(now)
-        elif not told:
-            window = self._windows[name]
-            pending = sum(one.charges[name].weight for one in self._in_flight.values() if name in one.charges)
-            window.refused(window.used(now) - pending, now)
+            return
+        window = self._windows[name]
+        if fills[name] >= 0.5:
+            if not told:
+                window.refused(window.used(now) - self._pending(name), now)
+        elif not self._strict:
+            self._be_strict(ticket)
+        elif (pace := window.recent(RECENTLY, now) * window.period / RECENTLY) > 0.7 * window.limit:
+            window.refused(0.95 * pace, now)
+        else:
+            self.aimd.cut(now)
+
+    def _pending(self, name: str) -> float:
+        """What the calls in flight weigh, of which nobody knows yet whether they were accepted."""
+        return sum(one.charges[name].weight for one in self._in_flight.values() if name in one.charges)
+
+    def _be_strict(self, ticket: Ticket) -> None:
+        """Refused with room left in the minute: each second of it counts, as with vendors that publish it (`slice`)."""
+        self._strict, expected = True, self._weigh(ticket.usage)
+        for name, window in self._windows.items():
+            share = window.limit / 60
+            coarse = COARSE * share < weight(expected, name) < share
+            if window.period == 60 and coarse and name not in (*self._slices, "requests_per_minute"):
+                self._slices[name] = Window(share, 1.0)
 
     def ease(self, now: float) -> None:
         """The rise was too steep: half the pace for a while, and back to the whole of it within a minute."""
@@ -307,10 +333,14 @@ class Ledger:
         if self.quota.slice is not None and period == 60:
             self._slices[name] = Window(limit * self.quota.slice / 60, self.quota.slice)
 
+    def _fine(self, name: str) -> bool:
+        """Whether each second of a quota counts."""
+        return self._strict or name in self._slices or PERIODS[name] <= 1
+
     def _seconds(self, name: str, amount: float, now: float) -> float:
         """Seconds of the even row that a weight takes."""
         window = self._windows[name]
-        pace = 1.0 if name in self._slices else PACE
+        pace = FINE if self._fine(name) else PACE
         eased = min(1.0, 0.5 + (now - self._eased) / 120) if now < self._eased + 60 else 1.0
         return amount * window.period / (window.limit * pace * eased)
 

@@ -17,6 +17,8 @@ PACE = 1.05
 stays the law."""
 SLACK = 0.2
 """Seconds by which a call may come before its place in that even row."""
+FINE = 0.975
+"""Likewise where each second counts, and without slack: a little below the mean, as calls do not travel equally fast."""
 GROWTH = 1.05
 """What is believed of a limit grows by this factor, once a period, twice as rarely after each time that it proved wrong."""
 RAREST = 16
@@ -50,18 +52,28 @@ class Window:
         self._total = 0.0
         self._grows = math.inf
         self._caution = 1
+        self._others = (0.0, -math.inf)
 
     def wait(self, weight: float, now: float) -> float:
         """Seconds until `weight` fits; 0.0 if it does now. A weight above the limit fits when the window is empty."""
         self._expire(now)
-        excess = self._total + weight - self.limit
-        if excess <= 1e-9 or not self._charges:
+        alone = self._wait(weight, now, 0.0)
+        others, until = self._others
+        if now >= until:
+            return alone
+        return min(self._wait(weight, now, others), max(alone, until - now))
+
+    def _wait(self, weight: float, now: float, others: float) -> float:
+        excess = self._total + others + weight - self.limit
+        if excess <= 1e-9 or not (self._charges or others):
             return 0.0
+        if not self._charges:
+            return math.inf  # only what others used is in the way
         for charge in self._charges:
             excess -= charge.weight
             if excess <= 1e-9:
                 return max(0.0, charge.t + self.period + self._margin - now)
-        return max(0.0, self._charges[-1].t + self.period + self._margin - now)
+        return max(0.0, self._charges[-1].t + self.period + self._margin - now) if not others else math.inf
 
     def charge(self, weight: float, now: float) -> Charge:
         charge = Charge(now, weight)
@@ -76,8 +88,17 @@ class Window:
             charge.weight = weight
 
     def used(self, now: float) -> float:
+        """By us; what others of the account used is apart."""
         self._expire(now)
         return self._total
+
+    def shared(self, others: float, until: float) -> None:
+        """Others have used so much of it, which counts until that time; the newest word is the one that holds."""
+        self._others = (others, until)
+
+    def recent(self, seconds: float, now: float) -> float:
+        """What was sent in the last so many seconds."""
+        return self.since(now - seconds)
 
     def since(self, t: float) -> float:
         """What was sent after `t`."""
@@ -121,8 +142,8 @@ class Pace:
     def __init__(self) -> None:
         self._free = -math.inf
 
-    def wait(self, now: float) -> float:
-        return max(0.0, self._free - SLACK - now)
+    def wait(self, now: float, slack: float = SLACK) -> float:
+        return max(0.0, self._free - slack - now)
 
     def charge(self, seconds: float, now: float) -> None:
         """A weight that takes so many seconds of the row."""

@@ -194,6 +194,8 @@ def test_refusal_far_from_every_quota_is_about_calls_in_flight() -> None:
     ledger = Ledger(Quota(requests_per_minute=6000, concurrent=100))
     tickets = [ledger.charge(CALL, n / 100) for n in range(50)]
     ledger.refused(tickets[-1], (), 1.0)
+    assert ledger.aimd.limit == 100, "the first time, seconds are suspected"
+    ledger.refused(tickets[-1], (), 3.0)
     assert ledger.limits == {"requests_per_minute": 6000}
     assert ledger.aimd.limit < 50
 
