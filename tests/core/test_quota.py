@@ -124,7 +124,7 @@ def test_each_quota_counts_its_own_measure(name: str, period: float, weight: int
     """A call weighs by what the quota is about, for as long as its name says: two fit into twice the weight, not into less."""
     ledger = Ledger(Quota(**{name: 2 * weight}))
     ledger.charge(CALL, 10.0)
-    assert ledger.wait(CALL, 10.0 + 0.51 * period) == 0.0, "the even row gives each half of the period"
+    assert ledger.wait(CALL, 10.0 + 0.52 * period) == 0.0, "the even row gives each half of the period"
     ledger = Ledger(Quota(**{name: 2 * weight - 0.5}))
     ledger.charge(CALL, 10.0)
     assert ledger.wait(CALL, 10.0) == pytest.approx(period + margin(period))
