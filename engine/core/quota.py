@@ -13,7 +13,7 @@ from engine.core.aimd import Aimd
 from engine.core.habits import Habits
 from engine.core.limits import Dimension, Reading
 from engine.core.types import Quota, Usage
-from engine.core.window import FINE, PACE, SLACK, Charge, Pace, Window
+from engine.core.window import Charge, Meter, Window
 
 LONGEST = 600.0
 """A limit that refills in more seconds than this is no minute's, and its header says nothing about one."""
@@ -60,8 +60,6 @@ def weight(usage: Usage, measure: str) -> float:
 
 RECENTLY = 10.0
 """Seconds in which a pace is measured."""
-COARSE = 0.05
-"""Share of a second's part of a minute from which on calls do not fit into it like sand: a window has to keep them apart."""
 
 _TOLD = {
     Dimension.REQUESTS: "requests_per_minute",
@@ -134,16 +132,13 @@ class Ledger:
         self.quota = quota
         self.aimd = aimd or Aimd(quota.concurrent or math.inf, quota.concurrent or math.inf)
         self._habits = Habits()
-        self._windows: dict[str, Window] = {}
-        self._slices: dict[str, Window] = {}
-        self._pace: dict[str, Pace] = {}
+        self._meters: dict[str, Meter] = {}
         self._leases = Leases()
         for name in PERIODS:
             if (limit := getattr(quota, name)) is not None:
                 self._open(name, limit * (1 - quota.headroom))
         self._in_flight: dict[int, Ticket] = {}
         self._paused_until = -math.inf
-        self._eased = -math.inf
         self._strict = False
 
     @property
@@ -153,7 +148,7 @@ class Ledger:
     @property
     def limits(self) -> dict[str, float]:
         """What is believed of each quota now."""
-        return {name: window.limit for name, window in self._windows.items()}
+        return {name: meter.window.limit for name, meter in self._meters.items()}
 
     # May it be sent?
 
@@ -162,21 +157,14 @@ class Ledger:
         if len(self._in_flight) + 1 > max(1.0, self.aimd.limit):
             return math.inf
         usage = self._weigh(usage)
-        waits = [window.wait(weight(usage, name), now) for name, window in self._windows.items()]
-        waits += [window.wait(weight(usage, name), now) for name, window in self._slices.items()]
-        waits += [pace.wait(now, 0.0 if self._fine(name) else SLACK) for name, pace in self._pace.items()]
+        waits = (meter.wait(weight(usage, name), now) for name, meter in self._meters.items())
         return max(self._paused_until - now, 0.0, *waits)
 
     def charge(self, usage: Usage, now: float) -> Ticket:
         ticket, expected = Ticket(usage, now, {}), self._weigh(usage)
-        for name, window in self._windows.items():
-            heavy = weight(expected, name)
-            ticket.charges[name] = window.charge(heavy, now)
-            if name in self._slices:
-                self._slices[name].charge(heavy, now)
-            if name in self._pace:
-                self._pace[name].charge(self._seconds(name, heavy, now), now)
-            self._leases.use(name, heavy)
+        for name, meter in self._meters.items():
+            ticket.charges[name] = meter.charge(weight(expected, name), now)
+            self._leases.use(name, weight(expected, name))
         self._in_flight[id(ticket)] = ticket
         self.aimd.acquired(len(self._in_flight))
         return ticket
@@ -194,15 +182,14 @@ class Ledger:
         if self.quota.counts == "reserved":
             real = replace(real, tokens_out=max(real.answer, ticket.usage.tokens_out), tokens_reasoning=0)
         for name, charge in ticket.charges.items():
-            used, window = weight(real, name), self._windows[name]
-            if name in self._pace:
-                self._pace[name].credit(self._seconds(name, charge.weight - used, now))
+            if (meter := self._meters.get(name)) is None:
+                continue  # taken out of the quota meanwhile
+            used = weight(real, name)
             self._leases.use(name, used - charge.weight)
             if self.quota.counts == "used" and name in _LATE:
-                window.correct(charge, 0.0)
-                window.charge(used, now)
+                meter.count_late(charge, used, now)
             else:
-                window.correct(charge, used)
+                meter.correct(charge, used, now)
 
     # What the server says
 
@@ -210,11 +197,9 @@ class Ledger:
         """The call was turned away: it used no tokens, and is a request all the same (failed ones count with many vendors)."""
         del self._in_flight[id(ticket)]
         for name, charge in ticket.charges.items():
-            if not name.startswith("requests"):
-                if name in self._pace:
-                    self._pace[name].credit(self._seconds(name, charge.weight, now))
+            if name in self._meters and not name.startswith("requests"):
                 self._leases.use(name, -charge.weight)
-                self._windows[name].correct(charge, 0.0)
+                self._meters[name].correct(charge, 0.0, now)
 
     def observe(self, readings: Iterable[Reading], ticket: Ticket, now: float) -> None:
         """Take in what headers say. Limits and what is left are only ever lowered by it: less left than we think means that
@@ -224,10 +209,10 @@ class Ledger:
             if not _of_a_minute(reading) or reading.limit is None:
                 continue
             share = reading.limit * (1 - self.quota.headroom)
-            if name not in self._windows:
+            if name not in self._meters:
                 self._open(name, share)
-                ticket.charges[name] = self._windows[name].charge(weight(ticket.usage, name), ticket.t)
-            window = self._windows[name]
+                ticket.charges[name] = self._meters[name].charge(weight(ticket.usage, name), ticket.t)
+            window = self._meters[name].window
             window.told(share)
             if reading.remaining is not None:
                 ours = window.limit - window.used(now)
@@ -240,17 +225,20 @@ class Ledger:
         """A rate refusal. The quota that is nearest to its limit is believed to be what was accepted, unless headers said better;
         where none is near, too many calls are in flight at once."""
         told = any(reading.remaining is not None for reading in readings)
-        fills = {name: window.used(now) / window.limit for name, window in self._windows.items() if name not in LEASED}
+        windows = {name: meter.window for name, meter in self._meters.items() if name not in LEASED}
+        fills = {name: window.used(now) / window.limit for name, window in windows.items()}
         name = max(fills, key=fills.__getitem__, default=None)
         if name is None:
             self.aimd.cut(now)
             return
-        window = self._windows[name]
+        window = windows[name]
         if fills[name] >= 0.5:
             if not told:
                 window.refused(window.used(now) - self._pending(name), now)
         elif not self._strict:
-            self._be_strict(ticket)
+            self._strict, expected = True, self._weigh(ticket.usage)
+            for one, meter in self._meters.items():
+                meter.mind_seconds(weight(expected, one) if one != "requests_per_minute" else 0.0)
         elif (pace := window.recent(RECENTLY, now) * window.period / RECENTLY) > 0.7 * window.limit:
             window.refused(0.95 * pace, now)
         else:
@@ -260,18 +248,10 @@ class Ledger:
         """What the calls in flight weigh, of which nobody knows yet whether they were accepted."""
         return sum(one.charges[name].weight for one in self._in_flight.values() if name in one.charges)
 
-    def _be_strict(self, ticket: Ticket) -> None:
-        """Refused with room left in the minute: each second of it counts, as with vendors that publish it (`slice`)."""
-        self._strict, expected = True, self._weigh(ticket.usage)
-        for name, window in self._windows.items():
-            share = window.limit / 60
-            coarse = COARSE * share < weight(expected, name) < share
-            if window.period == 60 and coarse and name not in (*self._slices, "requests_per_minute"):
-                self._slices[name] = Window(share, 1.0)
-
     def ease(self, now: float) -> None:
-        """The rise was too steep: half the pace for a while, and back to the whole of it within a minute."""
-        self._eased = now
+        """The rise was too steep."""
+        for meter in self._meters.values():
+            meter.ease(now)
 
     def paused(self, now: float) -> bool:
         return now < self._paused_until
@@ -285,10 +265,10 @@ class Ledger:
         for name in PERIODS:
             limit = getattr(quota, name)
             if limit is None:
-                for table in (self._windows, self._slices, self._pace, self._leases.left):
-                    table.pop(name, None)
-            elif name in self._windows:
-                self._windows[name].retune(limit * (1 - quota.headroom))
+                self._meters.pop(name, None)
+                self._leases.left.pop(name, None)
+            elif name in self._meters:
+                self._meters[name].window.retune(limit * (1 - quota.headroom))
             else:
                 self._open(name, limit * (1 - quota.headroom))
         if quota.concurrent is not None:
@@ -297,8 +277,8 @@ class Ledger:
 
     def remember(self, measure: str, amount: float, t: float) -> None:
         """Charge what was used at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
-        if measure in self._windows:
-            self._windows[measure].charge(amount, t)
+        if measure in self._meters:
+            self._meters[measure].window.charge(amount, t)
 
     # Leases
 
@@ -308,7 +288,7 @@ class Ledger:
 
     def draw(self, usage: Usage, now: float) -> list[Draft]:
         """The leases that a call of this weight needs and that nobody has drawn yet; never more than the window has left."""
-        return self._leases.draw(self._weigh(usage), self._windows, now)
+        return self._leases.draw(self._weigh(usage), {name: meter.window for name, meter in self._meters.items()}, now)
 
     def grant(self, draft: Draft) -> None:
         """The lease is durable."""
@@ -324,25 +304,10 @@ class Ledger:
         return expected if self.quota.counts == "used" else replace(expected, tokens_out=usage.tokens_out)
 
     def _open(self, name: str, limit: float) -> None:
-        period = PERIODS[name]
-        self._windows[name] = Window(limit, period)
+        slice = self.quota.slice if PERIODS[name] == 60 else None
+        self._meters[name] = Meter(limit, PERIODS[name], slice, spread=name not in LEASED)
         if name in LEASED:
             self._leases.left[name] = 0.0
-        else:
-            self._pace[name] = Pace()
-        if self.quota.slice is not None and period == 60:
-            self._slices[name] = Window(limit * self.quota.slice / 60, self.quota.slice)
-
-    def _fine(self, name: str) -> bool:
-        """Whether each second of a quota counts."""
-        return self._strict or name in self._slices or PERIODS[name] <= 1
-
-    def _seconds(self, name: str, amount: float, now: float) -> float:
-        """Seconds of the even row that a weight takes."""
-        window = self._windows[name]
-        pace = FINE if self._fine(name) else PACE
-        eased = min(1.0, 0.5 + (now - self._eased) / 120) if now < self._eased + 60 else 1.0
-        return amount * window.period / (window.limit * pace * eased)
 
 
 def _of_a_minute(reading: Reading) -> bool:

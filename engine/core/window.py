@@ -1,4 +1,4 @@
-"""Window and Pace: how much may be sent in a while, and how evenly. The two measures that an account's ledger is made of.
+"""Meter: how much may be sent in a while, and how evenly. What an account's ledger is made of, one for each quota.
 
 Pure: `now` (seconds on any steady clock) is an argument, and waiting is a number returned.
 """
@@ -19,6 +19,8 @@ SLACK = 0.2
 """Seconds by which a call may come before its place in that even row."""
 FINE = 0.975
 """Likewise where each second counts, and without slack: a little below the mean, as calls do not travel equally fast."""
+COARSE = 0.05
+"""Share of a second's part of a minute from which on calls do not fit into it like sand."""
 GROWTH = 1.05
 """What is believed of a limit grows by this factor, once a period, twice as rarely after each time that it proved wrong."""
 RAREST = 16
@@ -152,3 +154,62 @@ class Pace:
     def credit(self, seconds: float) -> None:
         """It weighed less after all."""
         self._free -= seconds
+
+
+class Meter:
+    """One quota of an account: its window, the even row within it, and a window for its slices where these count too.
+
+    `slice` is in seconds; without `spread` there is no row, as for a day's quota.
+    """
+
+    def __init__(self, limit: float, period: float, slice: float | None = None, *, spread: bool = True) -> None:
+        self.window = Window(limit, period)
+        self._slice = Window(limit * slice / period, slice) if slice is not None else None
+        self._pace = Pace() if spread else None
+        self._fine = slice is not None or period <= 1
+        self._eased = -math.inf
+
+    def wait(self, weight: float, now: float) -> float:
+        """Seconds until `weight` may be sent; 0.0 if now."""
+        waits = [self.window.wait(weight, now)]
+        if self._slice is not None:
+            waits.append(self._slice.wait(weight, now))
+        if self._pace is not None:
+            waits.append(self._pace.wait(now, 0.0 if self._fine else SLACK))
+        return max(waits)
+
+    def charge(self, weight: float, now: float) -> Charge:
+        if self._slice is not None:
+            self._slice.charge(weight, now)
+        if self._pace is not None:
+            self._pace.charge(self._seconds(weight, now), now)
+        return self.window.charge(weight, now)
+
+    def correct(self, charge: Charge, weight: float, now: float) -> None:
+        """Replace an estimate by what was really used, at the time it was sent."""
+        if self._pace is not None:
+            self._pace.credit(self._seconds(charge.weight - weight, now))
+        self.window.correct(charge, weight)
+
+    def count_late(self, charge: Charge, weight: float, now: float) -> None:
+        """Likewise, at the time when it was known."""
+        self.correct(charge, weight, now)
+        self.window.correct(charge, 0.0)
+        self.window.charge(weight, now)
+
+    def mind_seconds(self, weight: float) -> None:
+        """Refused with room left in the minute: each second of it counts. Calls so heavy that they do not fit into a second like
+        sand are kept apart by a window; `weight` is that of one of them."""
+        self._fine = True
+        share = self.window.limit / self.window.period
+        if self._slice is None and self.window.period == 60 and COARSE * share < weight < share:
+            self._slice = Window(share, 1.0)
+
+    def ease(self, now: float) -> None:
+        """Half the pace for a while, and back to the whole of it within a minute."""
+        self._eased = now
+
+    def _seconds(self, weight: float, now: float) -> float:
+        """Seconds of the even row that a weight takes."""
+        eased = min(1.0, 0.5 + (now - self._eased) / 120) if now < self._eased + 60 else 1.0
+        return weight * self.window.period / (self.window.limit * (FINE if self._fine else PACE) * eased)
