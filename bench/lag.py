@@ -22,7 +22,8 @@ from engine.runtime.account import Account
 from engine.runtime.clock import Clock
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal
-from engine.runtime.scheduler import Patience, Pulse, RunState, Scheduler, World
+from engine.runtime.pulse import Pulse, RunState
+from engine.runtime.scheduler import Patience, Scheduler, World
 
 POOL = 100_000
 RATE = 200

@@ -6,6 +6,7 @@ The only caller of `providers.find`; the only place where the real clock, disk, 
 from __future__ import annotations
 
 import gc
+import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -25,23 +26,25 @@ import providers
 from engine import context, funds, rundir
 from engine.core import lines
 from engine.core.agenda import Agenda
+from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
-from engine.core.quota import Ledger
+from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.tally import Tally
 from engine.core.till import Books, Money, Till
-from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Settled
+from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
-from engine.runtime import local, segments
-from engine.runtime.account import Account, Lane, declared, secret, spacing
+from engine.runtime import local, segments, sharing
+from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
-from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, RunState, Scheduler, World, signals
+from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
+from engine.runtime.scheduler import Patience, Scheduler, World, signals
 from engine.runtime.wire import Wire
 from engine.version import VERSION
 
@@ -114,7 +117,7 @@ async def arun(
         for notice in rundir.notices(folder):
             log.warning("notice", text=notice)
         async with AsyncExitStack() as stack:
-            accounts = await _accounts(loaded, folder, stack)
+            accounts = await _accounts(loaded, folder, stack, priced)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
             calls = sum(account.ledger.quota.concurrent or 0 for account in accounts)
@@ -149,7 +152,14 @@ def _no_collections() -> Iterator[None]:
 
 
 def _patience(plan: Plan) -> Patience:
-    return Patience(attempt=plan.timeout, request=plan.patience, grace=plan.grace, group=plan.group)
+    return Patience(
+        attempt=plan.timeout,
+        request=plan.patience,
+        grace=plan.grace,
+        group=plan.group,
+        park_after=plan.park_after,
+        parked=plan.when_parked,
+    )
 
 
 def records(directory: str | Path) -> Iterator[Item]:
@@ -301,18 +311,35 @@ def versions() -> dict[str, str]:
     }
 
 
-async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack) -> list[Account]:
+async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack, priced: Money) -> list[Account]:
     """The accounts of the plan with their lanes open: keys read, embedded models started."""
     accounts: dict[str, Account] = {}
-    for lane in opened(loaded):
+    lanes = opened(loaded)
+    funds.rank(lanes, priced)
+    for lane in lanes:
         name = account_name(lane.plan)  # as the plan has it: a server's address is found out only now
         if lane.plan.provider == "local":
             await _serve(lane, folder, stack)
         quota = declared(lane.plan.quota)
         if name not in accounts:
-            accounts[name] = Account(name, [], Ledger(quota), spacing(quota))
+            if metered(lane.plan.quota):
+                secret_name = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.key}|{lane.plan.model}"
+                stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
+            accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)
     return list(accounts.values())
+
+
+def metered(quota: Quota) -> bool:
+    """Whether an account has a rate that several runs could exceed together. Slots of a server of one's own are no such thing."""
+    return any(getattr(quota, name) is not None for name in PERIODS)
+
+
+def ledger(told: Quota, quota: Quota) -> Ledger:
+    """The books of an account: `told` is what the plan declares of it, `quota` what it runs under. Where nothing is declared, the
+    calls in flight grow from a few, by what comes back."""
+    most = UNRATED if says_nothing(told) else quota.concurrent or math.inf
+    return Ledger(quota, Aimd(quota.concurrent or UNRATED, most))
 
 
 def _remember(accounts: list[Account], spent: Spent) -> None:

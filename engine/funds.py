@@ -10,11 +10,14 @@ from collections.abc import Iterable
 from engine import context, pricing
 from engine.core.budget import Budget, Standing
 from engine.core.faults import PlanError
-from engine.core.money import lacking
+from engine.core.money import Unpriced, cost, lacking
 from engine.core.recipe import Recipe
 from engine.core.till import Books, Money
-from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation
+from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation, Usage
 from engine.runtime.account import Lane
+
+USUAL = Usage(tokens_in=1000, tokens_out=250, characters=4000)
+"""What prices are compared by."""
 
 
 def steps(recipe: Recipe) -> tuple[tuple[str, str], ...]:
@@ -30,6 +33,16 @@ def money(loaded: context.Loaded, lanes: Iterable[Lane]) -> Money:
         if prices is not None and (lack := lacking(lane.provider.weigh(_sample(lane)), prices)) is not None:
             raise PlanError(f"lanes.{lane.name} has {lack}, by which its calls are billed: add {pricing.PRICE}")
     return priced
+
+
+def rank(lanes: Iterable[Lane], money: Money) -> None:
+    """Have the cheaper lanes asked first, by the price of a usual call. Where a lane has no price, nobody knows which are."""
+    every = list(lanes)
+    costs = [cost(USUAL, money.prices[lane.name]) for lane in every if lane.name in money.prices]
+    known = [amount for amount in costs if not isinstance(amount, Unpriced)]
+    if len(known) == len(every):
+        for lane, amount in zip(every, known, strict=True):
+            lane.dearness = float(amount)
 
 
 def standings(loaded: context.Loaded, books: Books) -> tuple[Standing, ...]:

@@ -25,7 +25,7 @@ from engine import app, rundir
 from engine.core.money import brief
 from engine.core.tally import LaneTally
 from engine.plan import Plan
-from engine.runtime.scheduler import Pulse, RunState
+from engine.runtime.pulse import Pulse, RunState
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""

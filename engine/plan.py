@@ -6,11 +6,11 @@ Reads plan files; runs nothing. Everything wrong with a plan is a `PlanError` th
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -49,6 +49,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Seconds that one attempt may take."""
     patience: Seconds = 900.0
     """Seconds that one request may fail, while its lanes are open, before it is settled as failed."""
+    park_after: Seconds = 120.0
+    """A lane whose server asks to wait longer than this is parked: others take its work, and nothing sleeps over it."""
+    when_parked: Literal["wait", "stop"] = "wait"
+    """When every lane that is needed is parked: wait until the first one is free again, or end the run, to be resumed."""
     grace: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     """Seconds that calls in flight get to finish after the first signal to stop."""
     group: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.05
@@ -86,6 +90,8 @@ def from_data(data: Mapping[str, Any]) -> Plan:
     """The plan in plain data, as TOML gives it."""
     _known(data, Plan.__struct_fields__, "the plan")
     lanes = data.get("lanes", {})
+    if isinstance(lanes, Mapping):
+        lanes = dict(_addresses(lanes))
     if not isinstance(lanes, Mapping) or not all(isinstance(lane, Mapping) for lane in lanes.values()):
         raise PlanError("lanes are tables: write [lanes.NAME], and under it provider, model and so on")
     if isinstance(budget := data.get("budget"), Mapping):
@@ -98,14 +104,33 @@ def from_data(data: Mapping[str, Any]) -> Plan:
     return plan
 
 
+def _addresses(lanes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """A lane whose `base_url` is a list stands for as many lanes, `NAME@1` and so on, each an account of its own."""
+    for name, lane in lanes.items():
+        addresses = lane.get("base_url") if isinstance(lane, Mapping) else None
+        if not isinstance(addresses, list):
+            yield name, lane
+            continue
+        if not addresses or not all(isinstance(address, str) for address in addresses):
+            raise PlanError(f"lanes.{name}.base_url is an address, or a list of addresses")
+        yield from ((f"{name}@{n}", {**lane, "base_url": address}) for n, address in enumerate(addresses, 1))
+
+
 def check(plan: Plan) -> None:
     """What no single value can tell."""
     if not plan.lanes:
         raise PlanError("the plan has no lane: add a table [lanes.NAME] with a provider")
     for name, lane in plan.lanes.items():
         for key, value in asdict(lane.quota).items():
-            if isinstance(value, int | float) and not value > 0:
+            if key == "headroom":
+                if not 0 <= value < 1:
+                    raise PlanError(
+                        f"lanes.{name}.headroom is {value}: it is the share of the quota left to others, from 0 to below 1"
+                    )
+            elif isinstance(value, int | float) and not value > 0:
                 raise PlanError(f"lanes.{name}.{key} is {value}: a quota must be above zero; leave the key out for none")
+        if not lane.weight > 0:
+            raise PlanError(f"lanes.{name}.weight is {lane.weight}: it must be above zero; a heavier lane is asked first")
         if lane.key is not None and not lane.key.startswith(("env:", "file:")):
             raise PlanError(
                 f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH; a key itself has no place in a plan"

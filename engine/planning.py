@@ -101,7 +101,9 @@ def _budget(money: Money) -> list[str]:
 def _lane(lane: Lane) -> str:
     quota = declared(lane.plan.quota)
     limits = [
-        f"{name} {value:g}" for name in quota.__dataclass_fields__ if isinstance(value := getattr(quota, name), int | float)
+        f"{name} {value:g}"
+        for name in quota.__dataclass_fields__
+        if isinstance(value := getattr(quota, name), int | float) and value
     ]
     own = " (no quota declared: this is where it starts)" if says_nothing(lane.plan.quota) else ""
     model = lane.plan.model or (local.DEFAULT if lane.plan.provider == "local" else "")

@@ -14,7 +14,7 @@ from engine.core.types import LanePlan
 from engine.export import Existing, export
 from engine.plan import Plan
 from engine.runtime import local
-from engine.runtime.scheduler import RunState
+from engine.runtime.pulse import RunState
 from engine.status import fold
 
 SAMPLES = 3

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from engine.core import retry
+from engine.core import limits
 from engine.core.faults import Fault, FaultKind
 from engine.core.parse import Malformed, json_object
 from engine.core.text import estimate_tokens
@@ -199,7 +199,14 @@ def fault(response: HttpResponse, body: dict[str, Any]) -> Fault:
     # a refused key is echoed, half hidden, in the message of some servers: it is not repeated here
     message = "" if kind is FaultKind.AUTH else str(error.get("message") or _shortened(response.body))
     detail = " ".join(part for part in (f"HTTP {status}", named, _shortened(message.encode())) if part)
-    return Fault(kind, detail, retry.hint(response.headers))
+    return Fault(kind, detail, _hint(kind, response))
+
+
+def _hint(kind: FaultKind, response: HttpResponse) -> float | None:
+    """Seconds that the server asks to wait. Resets of its limits say something only where a limit was passed."""
+    limited = kind in (FaultKind.RATE, FaultKind.BURST)
+    told = limits.hint(response.headers, None) if limited else limits.asked(response.headers, None)
+    return told if told is not None or not limited else limits.body_hint(response.body)
 
 
 def _exceeds(message: str) -> bool:

@@ -24,7 +24,8 @@ from engine.runtime import segments
 from engine.runtime.disk import Disk
 from engine.runtime.disk import replace as replace_file
 from engine.runtime.journal import Journal
-from engine.runtime.scheduler import Patience, RunState
+from engine.runtime.pulse import RunState
+from engine.runtime.scheduler import Patience
 from tests import brain, virtual
 from tests.drive import LANE, Drive
 from tests.fakes import Crash, FakeDisk, lines

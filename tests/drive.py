@@ -12,14 +12,15 @@ import anyio
 import structlog
 
 from engine import app, context, funds
-from engine.core.quota import Ledger
 from engine.core.spent import Spent
 from engine.core.till import Books, Till
 from engine.plan import from_data
 from engine.runtime.account import Account, declared, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.journal import SEGMENT, Journal
-from engine.runtime.scheduler import Patience, Pulse, RunState, Scheduler, Worker, World
+from engine.runtime.judging import Worker
+from engine.runtime.pulse import Pulse, RunState
+from engine.runtime.scheduler import Patience, Scheduler, World
 from tests import brain, virtual
 from tests.fakes import Answer, FakeDisk, FakeWire, lines
 
@@ -63,12 +64,15 @@ class Drive:
         steps = funds.steps(loaded.recipe)
         books = Books(steps)
         agenda = app.replayed(loaded, self.journal, "run", spent, books)
-        till = Till(funds.money(loaded, app.lanes(loaded)), steps, books)
+        lanes = app.lanes(loaded)
+        money = funds.money(loaded, lanes)
+        funds.rank(lanes, money)
+        till = Till(money, steps, books)
         app.close_leases(self.journal, spent, self.wall(0.0))
         accounts = []
-        for lane in app.lanes(loaded):
+        for lane in lanes:
             quota = declared(lane.plan.quota)
-            accounts.append(Account(lane.name, [lane], Ledger(quota), spacing(quota)))
+            accounts.append(Account(lane.name, [lane], app.ledger(lane.plan.quota, quota), spacing(quota)))
         ledgers = {account.name: account.ledger for account in accounts}
         for use in spent.uses(self.wall(0.0)):
             ledgers[use.lane].remember(use.measure, use.amount, use.t - self.wall(0.0))

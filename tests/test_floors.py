@@ -20,9 +20,10 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/quota
+        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/limits
+        engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
-        engine/core/money engine/core/prices engine/core/budget engine/core/limits engine/core/till
+        engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
     """,
@@ -33,10 +34,13 @@ FLOORS = {
     """,
     "F3 effects": """
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
-        engine/runtime/account engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
+        engine/runtime/account engine/runtime/sharing
+        engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox
     """,
-    "F4 the loop": "engine/runtime/asking engine/runtime/scheduler",
+    "F4 the loop": """
+        engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
+    """,
     "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify

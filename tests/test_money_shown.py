@@ -18,7 +18,7 @@ from engine.core.lines import write_lease
 from engine.core.types import Lease
 from engine.plan import Plan, from_data
 from engine.runtime.journal import Lock
-from engine.runtime.scheduler import LanePulse, Pulse, RunState
+from engine.runtime.pulse import LanePulse, Pulse, RunState
 from engine.why import story
 from tests import runs
 

@@ -13,7 +13,7 @@ from engine import seedfile
 from engine.core.rng import digest
 from engine.core.text import reference_words
 from engine.core.types import HttpResponse
-from engine.runtime.scheduler import RunState
+from engine.runtime.pulse import RunState
 from tests import brain
 from tests.drive import LANE, Drive
 from tests.fakes import answered, refused

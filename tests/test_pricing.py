@@ -82,6 +82,24 @@ def test_without_rates_other_currencies_are_left_out_and_told() -> None:
     assert "not counted: in eur" in money.remarks["eur"]
 
 
+def test_the_cheaper_lane_is_asked_first() -> None:
+    """Lanes are ranked by what a usual call costs in the plan's currency; where a price is unknown, nobody is ranked."""
+    lanes = {
+        "dear": {"provider": "local", "price": {"tokens_in": 1, "tokens_out": 4, "currency": "cny"}},
+        "cheap": {"provider": "local", "price": {"tokens_in": 0.2, "tokens_out": 0.5}},
+        "own": {"provider": "local"},
+        "unknown": {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"},
+    }
+    rates: dict[str, Any] = {"budget": {"usd": 1.0, "rates": {"cny": 1.5}}}
+    for names, order in ((["dear", "cheap", "own"], ["own", "cheap", "dear"]), (["dear", "unknown"], ["dear", "unknown"])):
+        plan = {"recipe": "self_instruct", "goal": 1, "lanes": {name: lanes[name] for name in names}}
+        loaded = context.load(from_data(plan | ({} if "unknown" in names else rates)))
+        made = app.lanes(loaded)
+        funds.rank(made, funds.money(loaded, made))
+        assert [lane.name for lane in sorted(made, key=lambda lane: lane.rank)] == order
+    assert {lane.dearness for lane in made} == {0.0}
+
+
 def test_a_plan_with_money_survives_its_trip_through_data() -> None:
     """`--set` and plan.json lose nothing of it."""
     made = plan({"usd": 20.0, "roles": {"answer": 5.0}, "rates": {"eur": 1.08}}, price=OWN)

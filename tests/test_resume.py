@@ -17,7 +17,7 @@ from engine.core.types import HttpResponse
 from engine.export import Existing, export
 from engine.plan import from_data
 from engine.runtime.disk import Directory
-from engine.runtime.scheduler import RunState
+from engine.runtime.pulse import RunState
 from engine.status import fold
 from engine.why import story
 from tests import brain, runs

@@ -23,7 +23,8 @@ from engine.core.types import Heard, HttpRequest, HttpResponse, LaneView, Paid, 
 from engine.plan import from_data
 from engine.refold import refold
 from engine.runtime.disk import Directory
-from engine.runtime.scheduler import EXIT_CODES, Patience, Pulse, RunState
+from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
+from engine.runtime.scheduler import Patience
 from engine.verify import Extent, verify
 from tests import brain, runs
 from tests.drive import LANE, Drive

@@ -219,7 +219,8 @@ class Agenda:
 
     def _fresh(self, lane: LaneView) -> Request | None:
         for track in self._deepest_first:
-            if track.step.role in lane.roles and self._askable(track):
+            mine = track.step.role in lane.roles and track.step.role not in lane.yields
+            if mine and self._askable(track):
                 request = track.take()
                 if track.grows:
                     self._proposed.add(request.index)

@@ -6,76 +6,26 @@ Pure: `now` (seconds on any steady clock) is an argument, and waiting is a numbe
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from engine.core.aimd import Aimd
+from engine.core.habits import Habits
+from engine.core.limits import Dimension, Reading
 from engine.core.types import Quota, Usage
+from engine.core.window import Charge, Meter, Window
 
-MARGIN = 0.25
-"""Seconds that a sent weight counts beyond its window: a request may take this much longer to the server than a later one."""
-
-
-@dataclass(slots=True)
-class Charge:
-    """A weight in a window, at the time when it was sent."""
-
-    t: float
-    weight: float
-
-
-class Window:
-    """A sliding window: what was sent in the last `period` seconds weighs at most `limit`.
-
-    Any server that counts in fixed windows, sliding windows or a refilling bucket of that size admits what this admits.
-    """
-
-    def __init__(self, limit: float, period: float) -> None:
-        self.limit = limit
-        self.period = period
-        self._charges: deque[Charge] = deque()
-        self._total = 0.0
-
-    def wait(self, weight: float, now: float) -> float:
-        """Seconds until `weight` fits; 0.0 if it does now. A weight above the limit fits when the window is empty."""
-        self._expire(now)
-        excess = self._total + weight - self.limit
-        if excess <= 1e-9 or not self._charges:
-            return 0.0
-        for charge in self._charges:
-            excess -= charge.weight
-            if excess <= 1e-9:
-                return max(0.0, charge.t + self.period + MARGIN - now)
-        return max(0.0, self._charges[-1].t + self.period + MARGIN - now)
-
-    def charge(self, weight: float, now: float) -> Charge:
-        charge = Charge(now, weight)
-        self._charges.append(charge)
-        self._total += weight
-        return charge
-
-    def correct(self, charge: Charge, weight: float) -> None:
-        """Replace an estimate by what was really used, at the time it was sent. An expired charge is no longer counted."""
-        if self._charges and charge.t >= self._charges[0].t:
-            self._total += weight - charge.weight
-            charge.weight = weight
-
-    def used(self, now: float) -> float:
-        self._expire(now)
-        return self._total
-
-    def _expire(self, now: float) -> None:
-        horizon = now - self.period - MARGIN
-        while self._charges and self._charges[0].t <= horizon:
-            self._total -= self._charges.popleft().weight
-        if not self._charges:
-            self._total = 0.0  # sheds what floating point left behind
+LONGEST = 600.0
+"""A limit that refills in more seconds than this is no minute's, and its header says nothing about one."""
 
 
 @dataclass(slots=True)
 class Ticket:
     """A call that was charged and is in flight."""
 
+    usage: Usage
+    """What it was estimated to weigh."""
+    t: float
     charges: dict[str, Charge]
     """By the quota's name."""
 
@@ -108,6 +58,21 @@ def weight(usage: Usage, measure: str) -> float:
     return _WEIGH[measure](usage)
 
 
+RECENTLY = 10.0
+"""Seconds in which a pace is measured."""
+
+_TOLD = {
+    Dimension.REQUESTS: "requests_per_minute",
+    Dimension.TOKENS: "tokens_per_minute",
+    Dimension.TOKENS_IN: "tokens_in_per_minute",
+    Dimension.TOKENS_OUT: "tokens_out_per_minute",
+    Dimension.CHARACTERS: "characters_per_minute",
+}
+"""The quota that a server's word about a dimension is about."""
+_LATE = ("tokens_per_minute", "tokens_in_per_minute", "tokens_out_per_minute")
+"""What a vendor that counts usage can count only when the answer is there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A lease to be journaled: `amount` more, on top of a `rest` that is not used yet."""
@@ -117,86 +82,176 @@ class Draft:
     rest: float
 
 
-class Ledger:
-    """An account's windows and its calls in flight. Quota fields that are `None` cost nothing."""
+class Leases:
+    """What was drawn in advance of quotas whose window outlives a process. What is durable may be used, and nothing else."""
 
-    def __init__(self, quota: Quota) -> None:
-        self.quota = quota
-        self._windows = {
-            name: Window(limit, period) for name, period in PERIODS.items() if (limit := getattr(quota, name)) is not None
-        }
-        self._leased = {name: 0.0 for name in LEASED if name in self._windows}
-        """What may still be used of the leases that are durable."""
+    def __init__(self) -> None:
+        self.left: dict[str, float] = {}
+        """What may still be used, by quota."""
         self._drawing: set[str] = set()
         self._drawn: set[str] = set()
         """Quotas of which a lease was granted, so that its end has to be told."""
+
+    def lacks(self, usage: Usage) -> bool:
+        return any(left < weight(usage, name) for name, left in self.left.items())
+
+    def draw(self, usage: Usage, windows: Mapping[str, Window], now: float) -> list[Draft]:
+        drafts: list[Draft] = []
+        for name, rest in self.left.items():
+            needed = weight(usage, name) - rest
+            if needed > 0 and name not in self._drawing:
+                free = windows[name].limit - windows[name].used(now) - rest
+                drafts.append(Draft(name, max(needed, min(BLOCK * windows[name].limit, free)), rest))
+                self._drawing.add(name)
+        return drafts
+
+    def grant(self, draft: Draft) -> None:
+        self._drawing.discard(draft.measure)
+        if draft.measure in self.left:
+            self.left[draft.measure] += draft.amount
+            self._drawn.add(draft.measure)
+
+    def returned(self) -> list[Draft]:
+        drafts = [Draft(name, -rest, rest) for name, rest in self.left.items() if name in self._drawn]
+        self.left = dict.fromkeys(self.left, 0.0)
+        return drafts
+
+    def use(self, name: str, amount: float) -> None:
+        """Negative amounts come back."""
+        if name in self.left:
+            self.left[name] -= amount
+
+
+class Ledger:
+    """An account's windows and its calls in flight. Quota fields that are `None` cost nothing.
+
+    Windows are the law, for each quota and, with `slice`, for each slice of a minute; within them weights are spread evenly.
+    """
+
+    def __init__(self, quota: Quota, aimd: Aimd | None = None) -> None:
+        self.quota = quota
+        self.aimd = aimd or Aimd(quota.concurrent or math.inf, quota.concurrent or math.inf)
+        self._habits = Habits()
+        self._meters: dict[str, Meter] = {}
+        self._leases = Leases()
+        for name in PERIODS:
+            if (limit := getattr(quota, name)) is not None:
+                self._open(name, limit * (1 - quota.headroom))
         self._in_flight: dict[int, Ticket] = {}
         self._paused_until = -math.inf
+        self._strict = False
 
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """What is believed of each quota now."""
+        return {name: meter.window.limit for name, meter in self._meters.items()}
+
+    # May it be sent?
+
     def wait(self, usage: Usage, now: float) -> float:
         """Seconds until a call of this weight may be sent, 0.0 if now; `inf` until a call in flight has ended."""
-        if self.quota.concurrent is not None and len(self._in_flight) >= self.quota.concurrent:
+        if len(self._in_flight) + 1 > max(1.0, self.aimd.limit):
             return math.inf
-        waits = (window.wait(weight(usage, name), now) for name, window in self._windows.items())
+        usage = self._weigh(usage)
+        waits = (meter.wait(weight(usage, name), now) for name, meter in self._meters.items())
         return max(self._paused_until - now, 0.0, *waits)
 
-    def lacks(self, usage: Usage) -> bool:
-        """A call of this weight has to wait for a lease: `draw` it, make it durable, and `grant` it."""
-        return any(leased < weight(usage, name) for name, leased in self._leased.items())
-
-    def draw(self, usage: Usage, now: float) -> list[Draft]:
-        """The leases that a call of this weight needs and that nobody has drawn yet; never more than the window has left."""
-        drafts: list[Draft] = []
-        for name, leased in self._leased.items():
-            needed = weight(usage, name) - leased
-            if needed > 0 and name not in self._drawing:
-                window = self._windows[name]
-                left = window.limit - window.used(now) - leased
-                drafts.append(Draft(name, max(needed, min(BLOCK * window.limit, left)), leased))
-                self._drawing.add(name)
-        return drafts
-
-    def grant(self, draft: Draft) -> None:
-        """The lease is durable."""
-        self._leased[draft.measure] += draft.amount
-        self._drawn.add(draft.measure)
-        self._drawing.discard(draft.measure)
-
-    def returned(self) -> list[Draft]:
-        """At an orderly end: what was drawn and not used goes back, as leases below zero, or of nothing where all was used."""
-        drafts = [Draft(name, -leased, leased) for name, leased in self._leased.items() if name in self._drawn]
-        self._leased = dict.fromkeys(self._leased, 0.0)
-        return drafts
-
     def charge(self, usage: Usage, now: float) -> Ticket:
-        ticket = Ticket({name: window.charge(weight(usage, name), now) for name, window in self._windows.items()})
-        for name in self._leased:
-            self._leased[name] -= weight(usage, name)
+        ticket, expected = Ticket(usage, now, {}), self._weigh(usage)
+        for name, meter in self._meters.items():
+            ticket.charges[name] = meter.charge(weight(expected, name), now)
+            self._leases.use(name, weight(expected, name))
         self._in_flight[id(ticket)] = ticket
+        self.aimd.acquired(len(self._in_flight))
         return ticket
 
-    def remember(self, measure: str, amount: float, t: float) -> None:
-        """Charge what was used at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
-        if measure in self._windows:
-            self._windows[measure].charge(amount, t)
-
-    def settle(self, ticket: Ticket, real: Usage | None) -> None:
+    def settle(self, ticket: Ticket, real: Usage | None, now: float) -> None:
         """The call has ended. `real` replaces the estimate; `None` (no usage known) leaves it charged.
 
-        Where the vendor counts tokens as reserved, the estimate of tokens stays; requests and characters are exact anyway.
+        Where the vendor counts tokens as reserved, it counts those of the answer that were asked for, and of the prompt the real
+        ones. Where it counts what was used, it counts it at the end: so do we.
         """
         del self._in_flight[id(ticket)]
-        if real is None or self.quota.counts == "reserved":
+        if real is None:
             return
+        self._habits.learn(ticket.usage, real)
+        if self.quota.counts == "reserved":
+            real = replace(real, tokens_out=max(real.answer, ticket.usage.tokens_out), tokens_reasoning=0)
         for name, charge in ticket.charges.items():
+            if (meter := self._meters.get(name)) is None:
+                continue  # taken out of the quota meanwhile
             used = weight(real, name)
-            if name in self._leased:
-                self._leased[name] += charge.weight - used
-            self._windows[name].correct(charge, used)
+            self._leases.use(name, used - charge.weight)
+            if self.quota.counts == "used" and name in _LATE:
+                meter.count_late(charge, used, now)
+            else:
+                meter.correct(charge, used, now)
+
+    # What the server says
+
+    def release(self, ticket: Ticket, now: float) -> None:
+        """The call was turned away: it used no tokens, and is a request all the same (failed ones count with many vendors)."""
+        del self._in_flight[id(ticket)]
+        for name, charge in ticket.charges.items():
+            if name in self._meters and not name.startswith("requests"):
+                self._leases.use(name, -charge.weight)
+                self._meters[name].correct(charge, 0.0, now)
+
+    def observe(self, readings: Iterable[Reading], ticket: Ticket, now: float) -> None:
+        """Take in what headers say. Limits and what is left are only ever lowered by it: less left than we think means that
+        others use the account too, and what they used counts as if we had."""
+        for reading in readings:
+            name = _TOLD[reading.dimension]
+            if not _of_a_minute(reading) or reading.limit is None:
+                continue
+            share = reading.limit * (1 - self.quota.headroom)
+            if name not in self._meters:
+                self._open(name, share)
+                ticket.charges[name] = self._meters[name].charge(weight(ticket.usage, name), ticket.t)
+            window = self._meters[name].window
+            window.told(share)
+            if reading.remaining is not None:
+                ours = window.limit - window.used(now)
+                left = reading.remaining - reading.limit * self.quota.headroom - window.since(ticket.t)
+                others = ours - max(0.0, left)
+                if others > max(0.05 * window.limit, 2 * weight(ticket.usage, name)):
+                    window.shared(others, now + min(window.period, reading.reset_seconds or window.period))
+
+    def refused(self, ticket: Ticket, readings: Iterable[Reading], now: float) -> None:
+        """A rate refusal. The quota that is nearest to its limit is believed to be what was accepted, unless headers said better;
+        where none is near, too many calls are in flight at once."""
+        told = any(reading.remaining is not None for reading in readings)
+        windows = {name: meter.window for name, meter in self._meters.items() if name not in LEASED}
+        fills = {name: window.used(now) / window.limit for name, window in windows.items()}
+        name = max(fills, key=fills.__getitem__, default=None)
+        if name is None:
+            self.aimd.cut(now)
+            return
+        window = windows[name]
+        if fills[name] >= 0.5:
+            if not told:
+                window.refused(window.used(now) - self._pending(name), now)
+        elif not self._strict:
+            self._strict, expected = True, self._weigh(ticket.usage)
+            for one, meter in self._meters.items():
+                meter.mind_seconds(weight(expected, one) if one != "requests_per_minute" else 0.0)
+        elif (pace := window.recent(RECENTLY, now) * window.period / RECENTLY) > 0.7 * window.limit:
+            window.refused(0.95 * pace, now)
+        else:
+            self.aimd.cut(now)
+
+    def _pending(self, name: str) -> float:
+        """What the calls in flight weigh, of which nobody knows yet whether they were accepted."""
+        return sum(one.charges[name].weight for one in self._in_flight.values() if name in one.charges)
+
+    def ease(self, now: float) -> None:
+        """The rise was too steep."""
+        for meter in self._meters.values():
+            meter.ease(now)
 
     def paused(self, now: float) -> bool:
         return now < self._paused_until
@@ -205,35 +260,60 @@ class Ledger:
         """Send nothing before `until`; a shorter pause never ends a longer one."""
         self._paused_until = max(self._paused_until, until)
 
+    def retune(self, quota: Quota) -> None:
+        """Another quota from now on; what was sent stays counted."""
+        for name in PERIODS:
+            limit = getattr(quota, name)
+            if limit is None:
+                self._meters.pop(name, None)
+                self._leases.left.pop(name, None)
+            elif name in self._meters:
+                self._meters[name].window.retune(limit * (1 - quota.headroom))
+            else:
+                self._open(name, limit * (1 - quota.headroom))
+        if quota.concurrent is not None:
+            self.aimd = Aimd(quota.concurrent, quota.concurrent)
+        self.quota = quota
 
-@dataclass(slots=True)
-class Breaker:
-    """Keeps calls from a sick provider: after `limit` failures in a row it opens, longer each time, then lets one probe through.
+    def remember(self, measure: str, amount: float, t: float) -> None:
+        """Charge what was used at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
+        if measure in self._meters:
+            self._meters[measure].window.charge(amount, t)
 
-    Only the provider's own failures count (OVERLOAD, NETWORK); a refused rate says nothing about its health.
-    """
+    # Leases
 
-    limit: int = 5
-    longest: float = 60.0
-    _failures: int = field(default=0, init=False)
-    _until: float = field(default=-math.inf, init=False)
+    def lacks(self, usage: Usage) -> bool:
+        """A call of this weight has to wait for a lease: `draw` it, make it durable, and `grant` it."""
+        return self._leases.lacks(self._weigh(usage))
 
-    @property
-    def closed(self) -> bool:
-        return self._failures < self.limit
+    def draw(self, usage: Usage, now: float) -> list[Draft]:
+        """The leases that a call of this weight needs and that nobody has drawn yet; never more than the window has left."""
+        return self._leases.draw(self._weigh(usage), {name: meter.window for name, meter in self._meters.items()}, now)
 
-    def wait(self, in_flight: int, now: float) -> float:
-        """Seconds until a call may start; `inf` while the one probe is out."""
-        if self.closed:
-            return 0.0
-        return math.inf if in_flight else max(0.0, self._until - now)
+    def grant(self, draft: Draft) -> None:
+        """The lease is durable."""
+        self._leases.grant(draft)
 
-    def succeeded(self) -> None:
-        self._failures = 0
+    def returned(self) -> list[Draft]:
+        """At an orderly end: what was drawn and not used goes back, as leases below zero, or of nothing where all was used."""
+        return self._leases.returned()
 
-    def failed(self, now: float) -> None:
-        if now < self._until:
-            return  # a call that was on its way already when it opened: no news
-        self._failures += 1
-        if not self.closed:
-            self._until = now + min(self.longest, 2.0 ** min(self._failures - self.limit, 16))
+    def _weigh(self, usage: Usage) -> Usage:
+        """What a call is expected to weigh in the vendor's eyes."""
+        expected = self._habits.expected(usage)
+        return expected if self.quota.counts == "used" else replace(expected, tokens_out=usage.tokens_out)
+
+    def _open(self, name: str, limit: float) -> None:
+        slice = self.quota.slice if PERIODS[name] == 60 else None
+        self._meters[name] = Meter(limit, PERIODS[name], slice, spread=name not in LEASED)
+        if name in LEASED:
+            self._leases.left[name] = 0.0
+
+
+def _of_a_minute(reading: Reading) -> bool:
+    """Whether a reading is about a minute's limit: some servers speak of a day's, or a month's, under the same name."""
+    if reading.period is not None:
+        return reading.period == 60
+    if reading.limit and reading.remaining is not None and reading.reset_seconds and reading.remaining < reading.limit:
+        return reading.reset_seconds * reading.limit / (reading.limit - reading.remaining) < LONGEST
+    return True

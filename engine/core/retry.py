@@ -5,10 +5,7 @@ Pure. One layer owns retries: nothing below the scheduler retries by itself.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from random import Random
 from typing import TypeAlias
 
@@ -77,23 +74,3 @@ def decide(fault: Fault, *, attempts: int, waited: float, patience: float, scale
             return Anew()
         case FaultKind.REFUSED | FaultKind.BAD:
             return GiveUp(str(fault.kind))
-
-
-def hint(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait; header names in lower case.
-
-    `retry-after-ms` in milliseconds comes before `retry-after`, which is seconds or an HTTP date (RFC 9110, 10.2.3), read
-    against the answer's own `date`. A value that is no number, not finite or negative is no hint.
-    """
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * unit
-        except ValueError:
-            continue
-        if math.isfinite(seconds) and seconds >= 0:
-            return seconds
-    try:
-        until, now = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
-        return max(0.0, (until - now).total_seconds())
-    except (KeyError, ValueError, TypeError, OverflowError):
-        return None

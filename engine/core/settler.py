@@ -11,13 +11,17 @@ from dataclasses import replace
 
 from engine.core import lines, recipe, retry
 from engine.core.agenda import MALFORMED, Agenda
-from engine.core.faults import Fault
+from engine.core.faults import Fault, FaultKind
 from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
 from engine.core.rng import digest, stream
 from engine.core.types import Call, Heard, Paid, Request, Settled, Style, Usage, prompt_text, total
 
 NOTHING = Verdict((), ())
+PARK_AFTER = 120.0
+"""A hint of more seconds than this parks the account."""
+PATIENT = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA)
+"""Faults whose long hint is about the account. One overloaded answer is about one request: the breaker sees to the others."""
 
 
 class Settler:
@@ -31,12 +35,14 @@ class Settler:
         patience: float,
         weigh: Callable[[str, Call], Usage],
         sick: Callable[[str], bool],
+        park_after: float = PARK_AFTER,
     ) -> None:
         self.agenda = agenda
         self.context = context
         self._patience = patience
         self._weigh = weigh
         self._sick = sick
+        self._park_after = park_after
         self._answered: Counter[str] = Counter()
 
     def composed(self, request: Request, style: Style) -> Request:
@@ -71,6 +77,10 @@ class Settler:
 
     def _on_fault(self, heard: Heard, fault: Fault, now: float) -> list[bytes]:
         request = heard.request
+        if fault.retry_after is not None and fault.retry_after > self._park_after and fault.kind in PATIENT:
+            # the account is parked: nobody waits for it with a request in hand, and no patience is lost over it
+            self.agenda.give_back(replace(request, avoid=heard.lane), now)
+            return self._booked(heard, fault)
         decision = retry.decide(
             fault,
             attempts=request.attempts,

@@ -152,6 +152,10 @@ class Quota:
     concurrent: int | None = None
     counts: Literal["reserved", "used"] = "used"
     """Whether the vendor counts `max_tokens` as asked for, or the tokens really used."""
+    headroom: float = 0.0
+    """Share of every quota that is left to other users of the account."""
+    slice: float | None = None
+    """Seconds of which each may see only its part of a minute's quota: 1 or 10 where a vendor says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +174,8 @@ class LanePlan:
     """`chat` for models tuned on instructions, `completion` for base models; `None`: what suits the provider."""
     account: str | None = None
     """Lanes that name the same account share its quota; `None`: provider, address, key and model together."""
+    weight: float = 1.0
+    """Of lanes that cost the same, the heavier one is asked first."""
     quota: Quota = field(default_factory=Quota)
     price: Tariff | float | None = None
     """What the vendor asks; 0 for a server of one's own."""
@@ -350,6 +356,8 @@ class LaneView:
     roles: frozenset[str]
     alone: bool
     """No other open lane serves any of its roles, so `avoid` has to give way."""
+    yields: frozenset[str] = frozenset()
+    """Roles of which a cheaper or heavier lane has room just now, so that new work is left to it; retries are not."""
 
 
 def prompt_text(calls: tuple[Call, ...]) -> str:

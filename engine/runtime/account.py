@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 from uuid import uuid4
 
 from aiolimiter import AsyncLimiter
 
+from engine.core.aimd import Breaker
 from engine.core.faults import Fault, FaultKind, LaneError
-from engine.core.quota import Breaker, Ledger
+from engine.core.limits import Reading, readings
+from engine.core.quota import Ledger, Ticket
+from engine.core.settler import PARK_AFTER, PATIENT
 from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Stamp, Style, Usage, total
+from engine.core.window import PACE
 from engine.runtime.wire import Sender
 from providers import Provider
 
@@ -33,6 +38,7 @@ LONGEST_PAUSE = 60.0
 class LaneState(Enum):
     OPEN = "open"
     PAUSED = "paused"
+    PARKED = "parked"
     CLOSED = "closed"
 
 
@@ -50,9 +56,23 @@ class Lane:
     """Why the lane's server is gone, where it is ours; asked when a call fails."""
     closed: str | None = None
     """Why it takes no more work."""
+    dearness: float = 0.0
+    """What it costs, in any unit that all lanes share: the cheaper one is asked first."""
 
     def close(self, reason: str) -> None:
         self.closed = self.closed or reason
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Lower is asked first."""
+        return self.dearness, -self.plan.weight
+
+
+class Attempted(NamedTuple):
+    """What an attempt brought, and what the server said of its limits beside it."""
+
+    outcome: Reply | Fault
+    readings: tuple[Reading, ...]
 
 
 @dataclass(slots=True)
@@ -64,6 +84,12 @@ class Account:
     ledger: Ledger
     spacing: AsyncLimiter | None
     breaker: Breaker = field(default_factory=Breaker)
+    park_after: float = PARK_AFTER
+    parked: str = ""
+    """Why it is parked; how long is `parked_until`."""
+    parked_until: float = -math.inf
+    holding: bool = False
+    """Its pump has a request in hand that waits for room."""
     _rng: Random = field(default_factory=Random, repr=False)
     _refusals: int = 0
     _usual: Usage = field(default_factory=Usage)
@@ -71,12 +97,28 @@ class Account:
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
             return LaneState.CLOSED
+        if now < self.parked_until:
+            return LaneState.PARKED
         waiting = self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
         return LaneState.PAUSED if waiting else LaneState.OPEN
 
     def opening(self, now: float) -> float:
         """Seconds until a call as heavy as the last one may start; `inf` until a call in flight ends."""
-        return max(self.ledger.wait(self._usual, now), self.breaker.wait(self.ledger.in_flight, now))
+        waits = (self.ledger.wait(self._usual, now), self.breaker.wait(self.ledger.in_flight, now), self.parked_until - now)
+        return max(waits)
+
+    def has_room(self, now: float) -> bool:
+        """Whether it would take new work at this moment."""
+        return not self.holding and self.opening(now) <= 0
+
+    def park(self, seconds: float, reason: str, now: float) -> None:
+        """Send nothing for long: nobody sleeps over it, other lanes take the work."""
+        self.parked, self.parked_until = reason, max(self.parked_until, now + seconds)
+
+    def notice(self, now: float) -> str | None:
+        """Why it is parked, and for how long; `None` while it is not."""
+        left = self.parked_until - now
+        return f"{self.name} for {left / 60:.0f} more minutes ({self.parked})" if left > 0 else None
 
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
@@ -87,61 +129,87 @@ class Account:
         self._usual = total([lane.provider.weigh(call) for call in calls])
         return self._usual
 
-    async def attempt(self, lane: Lane, call: Call, wire: Sender, timeout: float, now: Callable[[], float]) -> Reply | Fault:
+    async def attempt(self, lane: Lane, call: Call, wire: Sender, timeout: float, now: Callable[[], float]) -> Attempted:
         """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns."""
         stamp = Stamp(now(), uuid4().hex, lane.key)
+        told: tuple[Reading, ...] = ()
+        outcome: Reply | Fault
         try:
             response = await wire.send(lane.provider.encode((call,), lane.plan, stamp), timeout)
+            told = readings(response.headers, now())
             (outcome,) = lane.provider.decode((call,), response)
         except Fault as fault:
             outcome = fault
         if isinstance(outcome, Fault) and lane.key:
-            return Fault(outcome.kind, without(outcome.detail, lane.key), outcome.retry_after, billed=outcome.billed)
-        return outcome
+            detail = without(outcome.detail, lane.key)
+            outcome = Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
+        return Attempted(outcome, told)
 
-    def learn(self, lane: Lane, outcome: Reply | Fault, now: float) -> None:
+    def learn(self, lane: Lane, attempted: Attempted, ticket: Ticket, now: float) -> None:
         """What an outcome means for the account and the lane, besides its request."""
-        if isinstance(outcome, Reply):
+        self.ledger.observe(attempted.readings, ticket, now)
+        fault = attempted.outcome
+        if isinstance(fault, Reply):
             self._refusals = 0
             self.breaker.succeeded()
+            self.ledger.aimd.succeeded(now)
             return
-        match outcome.kind:
+        hint = fault.retry_after
+        if hint is not None and hint > self.park_after and fault.kind in PATIENT:
+            self.park(hint, str(fault), now)
+            return
+        match fault.kind:
             case FaultKind.RATE | FaultKind.BURST:
-                pause = outcome.retry_after
-                if pause is None and self.ledger.paused(now):
-                    return  # it was on its way when the pause began: no news
-                if pause is None:
-                    pause = min(LONGEST_PAUSE, 2.0 ** min(self._refusals, 16))
-                    self._refusals += 1
-                # never earlier than the hint, and not all clients of the account at the same moment
-                self.ledger.pause(now + pause + self._rng.uniform(0.0, 0.1 * pause + 0.1))
+                self._turned_away(fault, attempted.readings, ticket, now)
             case FaultKind.OVERLOAD | FaultKind.NETWORK:
                 self.breaker.failed(now)
                 if (reason := lane.fate()) is not None:
                     lane.close(reason)
             case FaultKind.QUOTA:
                 for one in self.lanes:
-                    one.close(str(outcome))
+                    one.close(str(fault))
             case FaultKind.AUTH:
-                lane.close(str(outcome))
+                lane.close(str(fault))
             case _:
                 self.breaker.succeeded()  # the provider answered; what it said is about the request
 
+    def _turned_away(self, fault: Fault, told: tuple[Reading, ...], ticket: Ticket, now: float) -> None:
+        """One lesson an episode: what was on its way when the pause began is no news."""
+        fresh = not self.ledger.paused(now)
+        if fresh and fault.kind is FaultKind.RATE:
+            self.ledger.refused(ticket, told, now)
+        elif fresh:
+            self.ledger.ease(now)
+        pause = fault.retry_after
+        if pause is None and not fresh:
+            return
+        if pause is None:
+            pause = min(LONGEST_PAUSE, 2.0 ** min(self._refusals, 16))
+            self._refusals += 1
+        # never earlier than the hint, and not all clients of the account at the same moment
+        self.ledger.pause(now + pause + self._rng.uniform(0.0, 0.1 * pause + 0.1))
 
-def view(lane: Lane, others: list[Lane]) -> LaneView:
-    """What the agenda sees of a lane."""
-    alone = not any(other.roles & lane.roles and not other.closed for other in others if other is not lane)
-    return LaneView(lane.name, lane.roles, alone)
+
+def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneView:
+    """What the agenda sees of a lane, beside all lanes with their accounts."""
+    alone, yields = True, frozenset[str]()
+    for account, other in homes:
+        if other is lane or other.closed or not other.roles & lane.roles:
+            continue
+        alone = False
+        if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):
+            yields |= other.roles
+    return LaneView(lane.name, lane.roles, alone, yields)
 
 
 def spacing(quota: Quota) -> AsyncLimiter | None:
-    """Even spacing at the quota's mean rate of requests, `None` without one.
+    """Even spacing at about the quota's mean rate of requests, `None` without one.
 
     Weight 1 and one waiter, the case in which aiolimiter is exact; above 200 a second in steps of 50 ms, since timers are
     not finer than a few milliseconds. The windows of the ledger stay the law; this keeps bursts away from the server.
     """
     rates = [
-        limit / period
+        limit / period * (1 - quota.headroom)
         for limit, period in (
             (quota.requests_per_second, 1.0),
             (quota.requests_per_minute, 60.0),
@@ -150,13 +218,13 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
     ]
     if not rates:
         return None
-    rate = min(rates)
+    rate = min(rates) * PACE
     return AsyncLimiter(rate / 20, 0.05) if rate > 200 else AsyncLimiter(1, 1 / rate)
 
 
 def says_nothing(quota: Quota) -> bool:
     """Whether a plan declares no figure at all for an account."""
-    return all(getattr(quota, name) is None for name in Quota.__dataclass_fields__ if name != "counts")
+    return all(getattr(quota, name) is None for name in Quota.__dataclass_fields__ if name not in ("counts", "headroom"))
 
 
 def declared(quota: Quota) -> Quota:

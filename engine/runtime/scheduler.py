@@ -9,100 +9,32 @@ import asyncio
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from enum import Enum
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Literal
 
 import anyio
 from structlog.typing import FilteringBoundLogger
 
 from engine.core import lines
 from engine.core.agenda import Agenda
-from engine.core.budget import RUN, Standing, of_lane
 from engine.core.faults import EngineError
-from engine.core.parse import Malformed
-from engine.core.recipe import Context, Verdict
-from engine.core.settler import Settler
+from engine.core.recipe import Context
+from engine.core.settler import PARK_AFTER, Settler
 from engine.core.till import Till
 from engine.core.types import Heard, Stepped
-from engine.runtime.account import Account, Lane
-from engine.runtime.asking import Asking, Boxes
+from engine.runtime.account import Account
+from engine.runtime.asking import Asking
 from engine.runtime.clock import BEAT, Clock
-from engine.runtime.mailbox import SLOW, Bell, Closed, Entry, Mailbox, Turn
+from engine.runtime.judging import Judging, Worker, in_thread
+from engine.runtime.leasing import Boxes
+from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn
+from engine.runtime.pulse import EXIT_CODES, LanePulse, Pulse, RunState, ended, parked
 from engine.runtime.wire import Sender
 
 BOUND = 1024
 """Answers that may wait for the settler, and lines for the scribe, before their makers have to wait."""
-
-
-class RunState(Enum):
-    RUNNING = "running"
-    DRAINING = "draining"
-    DONE = "done"
-    INTERRUPTED = "interrupted"
-    NO_LANE = "no_lane"
-    BUDGET = "budget"
-    STALLED = "stalled"
-    FAILED = "failed"
-
-
-EXIT_CODES = {
-    RunState.DONE: 0,
-    RunState.FAILED: 1,
-    RunState.INTERRUPTED: 3,
-    RunState.NO_LANE: 4,
-    RunState.BUDGET: 5,
-    RunState.STALLED: 6,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LanePulse:
-    """A lane in a pulse. `in_flight` is its account's."""
-
-    name: str
-    state: str
-    in_flight: int
-    closed: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """A look at a run. `seconds` since this process began it, `lag` the event loop's worst delay in the last second."""
-
-    state: RunState
-    reason: str
-    seconds: float
-    goal: int
-    kept: int
-    records: int
-    in_flight: int
-    lag: float
-    lanes: tuple[LanePulse, ...]
-    tally: dict[str, Any]
-    currency: str = ""
-    """Of all costs in the tally, which are in its nano-units; "" where nothing has a price."""
-    budget: tuple[Standing, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "state": self.state.value}
-
-
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-class Worker(Protocol):
-    """Runs a blocking function off the loop; tests run it inline."""
-
-    async def __call__(self, function: Callable[[A], B], argument: A, /) -> B: ...
-
-
-async def in_thread(function: Callable[[A], B], argument: A, /) -> B:
-    return await anyio.to_thread.run_sync(function, argument)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +60,9 @@ class Patience:
     request: float = 900.0
     grace: float = 10.0
     group: float = 0.05
+    park_after: float = PARK_AFTER
+    parked: Literal["wait", "stop"] = "wait"
+    """What to do when every lane that is needed is parked."""
 
 
 class Scheduler:
@@ -151,6 +86,7 @@ class Scheduler:
             patience.request,
             weigh=lambda lane, call: self._lanes[lane][1].provider.weigh(call),
             sick=lambda lane: not self._lanes[lane][0].breaker.closed,
+            park_after=patience.park_after,
         )
         self._world = world
         self._patience = patience
@@ -161,8 +97,7 @@ class Scheduler:
         self._started = 0.0
         self._lag = 0.0
         self._mistake: EngineError | None = None
-        self._judging = 0.0
-        """Seconds that judging one answer takes, a running mean."""
+        self._judging = Judging(self._settler, world.worker)
         self._bell = Bell()
         self._done: Mailbox[Heard] = Mailbox(BOUND)
         self._out: Mailbox[Entry] = Mailbox(BOUND)
@@ -203,7 +138,7 @@ class Scheduler:
         agenda = self._agenda
         return Pulse(
             state=self._state,
-            reason=self._reason,
+            reason=self._reason or parked(self._agenda.roles_wanted(), self._lanes.values(), now) or "",
             seconds=now - self._started,
             goal=agenda.goal,
             kept=agenda.kept,
@@ -211,7 +146,7 @@ class Scheduler:
             in_flight=agenda.in_flight,
             lag=lag,
             lanes=tuple(
-                LanePulse(name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed)
+                LanePulse(name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now))
                 for name, (account, lane) in self._lanes.items()
             ),
             tally=agenda.tally.as_json(),
@@ -257,7 +192,7 @@ class Scheduler:
                     for heard in batch:
                         await turn.end()
                         try:
-                            verdict = await self._judge(heard)
+                            verdict = await self._judging.verdict(heard)
                         except EngineError as error:  # a filter of the user's: what else has arrived is settled first
                             self._mistake = self._mistake or error
                             self.stop(RunState.FAILED, str(error))
@@ -271,17 +206,6 @@ class Scheduler:
             finally:
                 self._done.close()
                 self._out.close()
-
-    async def _judge(self, heard: Heard) -> Verdict | Malformed:
-        """On the loop while that is quick; in a thread once the index is so large, or texts are so long, that it is not."""
-        verdict, took = await self._world.worker(self._timed, heard) if self._judging > SLOW else self._timed(heard)
-        self._judging += 0.1 * (took - self._judging)
-        return verdict
-
-    def _timed(self, heard: Heard) -> tuple[Verdict | Malformed, float]:
-        began = time.perf_counter()
-        verdict = self._settler.judge(heard)
-        return verdict, time.perf_counter() - began
 
     async def _scribe(self) -> None:
         """One write and one sync for all lines that have gathered meanwhile; then what waited for one of them to last."""
@@ -297,9 +221,13 @@ class Scheduler:
 
     def _look(self) -> None:
         """Stop where there is nothing left to do, or nobody or no money left to do it."""
-        lanes = [lane for _, lane in self._lanes.values()]
-        if (end := _end(self._agenda, lanes, self._till)) is not None:
+        lanes = list(self._lanes.values())
+        if (end := ended(self._agenda, [lane for _, lane in lanes], self._till)) is not None:
             self.stop(*end)
+            return
+        reason = parked(self._agenda.roles_wanted(), lanes, anyio.current_time())
+        if reason is not None and self._patience.parked == "stop":
+            self.stop(RunState.NO_LANE, reason)
 
     # Watching
 
@@ -327,25 +255,6 @@ class Scheduler:
                 await self._out.put(Entry(lines.write_stepped(Stepped(seconds=step, t=clock.utc()))))
             except Closed:
                 pass  # the scribe is gone, and its error ends the run
-
-
-def _end(agenda: Agenda, lanes: Sequence[Lane], till: Till) -> tuple[RunState, str] | None:
-    """How a run has come to its end, and why; `None` while it has not."""
-    if agenda.quiet():
-        stalled = agenda.stalled
-        return (RunState.STALLED, stalled) if stalled else (RunState.DONE, "")
-    if RUN in till.spent:
-        return RunState.BUDGET, till.spent[RUN]
-    for role in agenda.roles_wanted():
-        serving = [lane for lane in lanes if role in lane.roles]
-        if all(lane.closed is not None for lane in serving):
-            reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
-            broke = any(of_lane(lane.name) in till.spent for lane in serving)
-            return (RunState.BUDGET if broke else RunState.NO_LANE), f"no lane is left for the role {role!r} ({reasons})"
-    open_roles = {step.role for step in agenda.recipe.steps} - till.shut
-    if till.shut and not agenda.in_flight and not agenda.wants(open_roles):
-        return RunState.BUDGET, "; ".join(till.spent.values())
-    return None
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from random import Random
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.retry import LONGEST, SMALLEST, Anew, Decision, Elsewhere, GiveUp, Smaller, Wait, decide, hint
+from engine.core.retry import LONGEST, SMALLEST, Anew, Decision, Elsewhere, GiveUp, Smaller, Wait, decide
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
 
@@ -86,44 +85,3 @@ def test_a_request_that_is_too_big_shrinks_to_a_fifth() -> None:
 def test_equal_randomness_decides_equally() -> None:
     """Nothing but the arguments enters a decision."""
     assert decided(Fault(FaultKind.RATE), attempts=5) == decided(Fault(FaultKind.RATE), attempts=5)
-
-
-NOON = "Sun, 06 Nov 1994 12:00:00 GMT"
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": " 1.5 "}, 1.5),
-        ({"retry-after": "0"}, 0.0),
-        ({"retry-after-ms": "250"}, 0.25),
-        ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
-        ({"retry-after-ms": "soon", "retry-after": "7"}, 7.0),
-        ({"retry-after-ms": "-250", "retry-after": "7"}, 7.0),
-        ({"retry-after-ms": "inf", "retry-after": "7"}, 7.0),
-        ({"retry-after": "Sun, 06 Nov 1994 12:00:37 GMT", "date": NOON}, 37.0),
-        ({"retry-after": "Sunday, 06-Nov-94 12:00:37 GMT", "date": NOON}, 37.0),
-        ({"retry-after": "Sun, 06 Nov 1994 11:00:00 GMT", "date": NOON}, 0.0),
-        ({"retry-after": "Sun, 06 Nov 1994 12:00:37 GMT"}, None),
-        ({"retry-after": "Sun, 06 Nov 1994 12:00:37 GMT", "date": "today"}, None),
-        ({"retry-after": "Sun, 99 Nov 1994 12:00:37 GMT", "date": NOON}, None),
-        ({"retry-after": f"Sun, 06 Nov {'9' * 20} 12:00:37 GMT", "date": NOON}, None),
-        *[
-            ({"retry-after": value, "date": NOON}, None)
-            for value in ("", "soon", "-1", "nan", "inf", "-inf", "1e999", "0x10", "7 s")
-        ],
-    ],
-)
-def test_a_hint_is_a_number_of_seconds_or_none(headers: dict[str, str], seconds: float | None) -> None:
-    """Milliseconds come before seconds, seconds before a date; what is no time to wait is no hint."""
-    assert hint(headers) == seconds
-
-
-@quick
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms", "date"]), st.text() | st.just(NOON)))
-def test_no_header_is_too_strange(headers: dict[str, str]) -> None:
-    """Whatever a server writes, the hint is finite and not negative, or there is none."""
-    seconds = hint(headers)
-    assert seconds is None or (math.isfinite(seconds) and seconds >= 0)

@@ -142,7 +142,7 @@ def test_orderly_ends_waste_nothing(ends: list[bool]) -> None:
                 journal.append(lease(NOON, draft.amount, draft.rest))
                 ledger.grant(draft)
             ticket = ledger.charge(Usage(), NOON)
-            ledger.settle(ticket, Usage())
+            ledger.settle(ticket, Usage(), NOON)
             sent += 1
         journal += [lease(NOON, draft.amount, draft.rest) for draft in ledger.returned()]
     assert sent == 40

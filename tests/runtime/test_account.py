@@ -14,7 +14,8 @@ import providers
 from engine.core.faults import Fault, FaultKind, LaneError
 from engine.core.quota import Ledger
 from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stop, Usage
-from engine.runtime.account import UNDECLARED, Account, Lane, LaneState, declared, secret, spacing, view
+from engine.core.window import PACE
+from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, secret, spacing, view
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 CALL = Completion("A river: ", Decoding(max_tokens=5))
@@ -104,7 +105,7 @@ class Echo:
 
 
 def attempted(wire: Echo) -> Fault:
-    outcome = anyio.run(account(lane()).attempt, lane(), CALL, wire, 1.0, lambda: 0.0)
+    outcome, _ = anyio.run(account(lane()).attempt, lane(), CALL, wire, 1.0, lambda: 0.0)
     assert isinstance(outcome, Fault)
     return outcome
 
@@ -162,17 +163,18 @@ def test_calls_in_flight_are_always_bounded(quota: Quota, connections: int) -> N
     [
         (Quota(requests_per_minute=60), 1.0, 1.0),
         (Quota(requests_per_minute=30), 1.0, 2.0),
+        (Quota(requests_per_minute=60, headroom=0.5), 1.0, 2.0),
         (Quota(requests_per_second=2, requests_per_minute=60), 1.0, 1.0),
-        (Quota(requests_per_second=200), 1.0, 0.005),
-        (Quota(requests_per_second=1000), 50.0, 0.05),
+        (Quota(requests_per_second=100), 1.0, 0.01),
+        (Quota(requests_per_second=1000), 50.0 * PACE, 0.05 * PACE),
     ],
 )
 def test_requests_are_spaced_at_the_mean_rate(quota: Quota, amount: float, period: float) -> None:
-    """One request a turn at the slowest of the declared rates; above 200 a second several in turns of 50 ms."""
+    """One request a turn at about the slowest of the declared rates; above 200 a second several in turns of 50 ms."""
     limiter = spacing(quota)
     assert limiter is not None
-    assert limiter.max_rate == amount
-    assert limiter.time_period == pytest.approx(period)
+    assert limiter.max_rate == pytest.approx(amount)
+    assert limiter.time_period == pytest.approx(period / PACE)
 
 
 def test_nothing_is_spaced_without_a_rate() -> None:
@@ -183,11 +185,18 @@ def test_nothing_is_spaced_without_a_rate() -> None:
 # What is learnt
 
 
+def learn(one: Account, outcome: Reply | Fault, now: float, which: int = 0) -> None:
+    """A call of the account's `which`-th lane has ended like this."""
+    ticket = one.ledger.charge(Usage(), now)
+    one.learn(one.lanes[which], Attempted(outcome, ()), ticket, now)
+    one.ledger.release(ticket, now)
+
+
 def test_rate_pauses_the_account_for_as_long_as_it_is_told() -> None:
     """A hint is kept, with up to a tenth more, so that not all clients come back at the same moment."""
     for kind in (FaultKind.RATE, FaultKind.BURST):
         one = account(lane())
-        one.learn(one.lanes[0], Fault(kind, retry_after=10.0), now=100.0)
+        learn(one, Fault(kind, retry_after=10.0), 100.0)
         assert one.ledger.paused(109.99)
         assert not one.ledger.paused(111.11)
         assert one.lane_state(one.lanes[0], 105.0) is LaneState.PAUSED
@@ -200,10 +209,10 @@ def test_rate_without_a_hint_pauses_longer_each_time() -> None:
     now = 0.0
     for expected in (1, 2, 4, 8, 16, 32, 60, 60):
         now += 1000.0
-        one.learn(one.lanes[0], Fault(FaultKind.RATE), now)
+        learn(one, Fault(FaultKind.RATE), now, 0)
         assert expected <= one.opening(now) <= 1.1 * expected + 0.1
-    one.learn(one.lanes[0], REPLY, now)
-    one.learn(one.lanes[0], Fault(FaultKind.RATE), now + 1000.0)
+    learn(one, REPLY, now, 0)
+    learn(one, Fault(FaultKind.RATE), now + 1000.0, 0)
     assert one.opening(now + 1000.0) <= 1.2
 
 
@@ -212,13 +221,13 @@ def test_sick_provider_is_left_alone_for_a_while(kind: FaultKind) -> None:
     """Five failures in a row open the breaker, an answer closes it, and neither says anything about the quota."""
     one = account(lane())
     for _ in range(4):
-        one.learn(one.lanes[0], Fault(kind), now=0.0)
+        learn(one, Fault(kind), 0.0, 0)
     assert one.opening(0.0) == 0.0
-    one.learn(one.lanes[0], Fault(kind), now=0.0)
+    learn(one, Fault(kind), 0.0, 0)
     assert one.opening(0.0) == 1.0
     assert one.lane_state(one.lanes[0], 0.0) is LaneState.PAUSED
     assert not one.ledger.paused(0.0)
-    one.learn(one.lanes[0], REPLY, now=1.0)
+    learn(one, REPLY, 1.0, 0)
     assert one.lane_state(one.lanes[0], 1.0) is LaneState.OPEN
 
 
@@ -227,7 +236,7 @@ def test_answer_about_the_request_says_that_the_provider_is_well(kind: FaultKind
     """A provider that declines a request is up: such faults end a row of failures, and close nothing."""
     one = account(lane())
     for outcome in (*[FaultKind.OVERLOAD] * 4, kind, *[FaultKind.OVERLOAD] * 4):
-        one.learn(one.lanes[0], Fault(outcome), now=0.0)
+        learn(one, Fault(outcome), 0.0, 0)
     assert one.lane_state(one.lanes[0], 0.0) is LaneState.OPEN
     assert one.opening(0.0) == 0.0
 
@@ -235,8 +244,8 @@ def test_answer_about_the_request_says_that_the_provider_is_well(kind: FaultKind
 def test_exhausted_quota_closes_every_lane_of_the_account() -> None:
     """The balance is the account's, so none of its lanes asks any more; the first reason stays."""
     one = account(lane("a"), lane("b"))
-    one.learn(one.lanes[0], Fault(FaultKind.QUOTA, "HTTP 429 insufficient_quota"), now=0.0)
-    one.learn(one.lanes[1], Fault(FaultKind.AUTH, "HTTP 401"), now=0.0)
+    learn(one, Fault(FaultKind.QUOTA, "HTTP 429 insufficient_quota"), 0.0, 0)
+    learn(one, Fault(FaultKind.AUTH, "HTTP 401"), 0.0, 1)
     assert [closed.closed for closed in one.lanes] == ["quota: HTTP 429 insufficient_quota"] * 2
     assert one.lane_state(one.lanes[1], 0.0) is LaneState.CLOSED
 
@@ -244,7 +253,7 @@ def test_exhausted_quota_closes_every_lane_of_the_account() -> None:
 def test_refused_key_closes_its_own_lane_only() -> None:
     """Another model of the same account may still be allowed."""
     one = account(lane("a"), lane("b"))
-    one.learn(one.lanes[0], Fault(FaultKind.AUTH, "HTTP 404 model_not_found"), now=0.0)
+    learn(one, Fault(FaultKind.AUTH, "HTTP 404 model_not_found"), 0.0, 0)
     assert [lane.closed for lane in one.lanes] == ["auth: HTTP 404 model_not_found", None]
 
 
@@ -252,7 +261,7 @@ def test_lane_ends_with_its_own_server() -> None:
     """A failed call asks after the server where it is ours, and a dead one closes the lane with its last words."""
     one = account(lane())
     one.lanes[0].fate = lambda: "the model server ended (exit code 9)"
-    one.learn(one.lanes[0], Fault(FaultKind.NETWORK), now=0.0)
+    learn(one, Fault(FaultKind.NETWORK), 0.0, 0)
     assert one.lanes[0].closed == "the model server ended (exit code 9)"
 
 
@@ -263,14 +272,51 @@ def test_account_opens_when_a_call_has_ended() -> None:
     assert usage.requests == 2
     ticket = one.ledger.charge(usage, 0.0)
     assert one.opening(1e9) == math.inf
-    one.ledger.settle(ticket, None)
+    one.ledger.settle(ticket, None, 0.0)
     assert one.opening(0.0) == 0.0
 
 
 def test_view_knows_whether_another_lane_could_help() -> None:
     """A lane is alone where no other open lane serves any of its roles."""
     main, other, apart = lane("main", "propose", "answer"), lane("other", "answer"), lane("apart", "classify")
-    lanes = [main, other, apart]
-    assert [view(one, lanes).alone for one in lanes] == [False, False, True]
+    homes = [(account(one), one) for one in (main, other, apart)]
+    assert [view(one, homes, 0.0).alone for one in (main, other, apart)] == [False, False, True]
     other.close("auth: HTTP 401")
-    assert view(main, lanes).alone
+    assert view(main, homes, 0.0).alone
+
+
+def test_new_work_is_left_to_a_cheaper_lane_with_room() -> None:
+    """The dearer lane yields while the cheaper one, or the heavier one of the same price, would take a call at once; not once it
+    is full, holds a request, is parked or closed."""
+    cheap, dear = lane("cheap", "propose", "answer"), lane("dear", "answer")
+    dear.dearness = 5.0
+    first, second = account(cheap, quota=Quota(concurrent=1)), account(dear)
+    homes = [(first, cheap), (second, dear)]
+    assert view(dear, homes, 0.0).yields == {"propose", "answer"}
+    assert view(cheap, homes, 0.0).yields == frozenset()
+    ticket = first.ledger.charge(Usage(), 0.0)
+    assert not view(dear, homes, 0.0).yields, "the cheap one is full"
+    first.ledger.settle(ticket, None, 0.0)
+    first.holding = True
+    assert not view(dear, homes, 0.0).yields
+    first.holding = False
+    first.park(100.0, "rate", 0.0)
+    assert not view(dear, homes, 50.0).yields
+    assert view(dear, homes, 101.0).yields
+    dear.dearness = 0.0
+    assert not view(dear, homes, 101.0).yields, "they cost the same"
+    cheap.plan = replace(cheap.plan, weight=2.0)
+    assert view(dear, homes, 101.0).yields
+
+
+def test_long_hint_parks_the_account() -> None:
+    """Asked to wait for a day, the account is parked and says so; a shorter hint only pauses it."""
+    one = account(lane())
+    learn(one, Fault(FaultKind.RATE, "HTTP 429", 86_400.0), 100.0)
+    assert one.lane_state(one.lanes[0], 200.0) is LaneState.PARKED
+    assert one.opening(100.0) == 86_400.0
+    notice = one.notice(100.0)
+    assert notice is not None
+    assert "for 1440 more minutes (rate: HTTP 429)" in notice
+    assert one.notice(90_000.0) is None
+    assert one.lanes[0].closed is None

@@ -15,7 +15,8 @@ import pytest
 from engine.core.faults import DiskError, Fault, FaultKind, PlanError
 from engine.core.filters import of_user
 from engine.core.types import HttpResponse
-from engine.runtime.scheduler import Patience, RunState, Scheduler
+from engine.runtime.pulse import RunState
+from engine.runtime.scheduler import Patience, Scheduler
 from tests import brain, virtual
 from tests.drive import LANE, Drive
 from tests.fakes import Crash, FakeDisk, answered, refused
@@ -417,7 +418,7 @@ def test_slow_judging_leaves_the_loop() -> None:
         return await virtual.inline(function, argument)
 
     def slow(scheduler: Scheduler) -> None:
-        scheduler._judging = 100.0
+        scheduler._judging.took = 100.0
 
     drive = Drive(goal=20, worker=worker, meanwhile=slow)
     assert drive.start().state is RunState.DONE

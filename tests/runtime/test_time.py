@@ -12,7 +12,8 @@ import pytest
 from engine.core.faults import Fault, FaultKind
 from engine.core.types import HttpResponse
 from engine.runtime.clock import Clock
-from engine.runtime.scheduler import Patience, RunState, Scheduler
+from engine.runtime.pulse import RunState
+from engine.runtime.scheduler import Patience, Scheduler
 from engine.runtime.wire import Deadlines
 from tests import brain, virtual
 from tests.drive import LANE, Drive

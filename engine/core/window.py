@@ -1,0 +1,215 @@
+"""Meter: how much may be sent in a while, and how evenly. What an account's ledger is made of, one for each quota.
+
+Pure: `now` (seconds on any steady clock) is an argument, and waiting is a number returned.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+MARGIN = 0.25
+"""Seconds that a sent weight counts beyond its window: a request may take this much longer to the server than a later one. Of
+windows shorter than a minute it is a share, see `margin`."""
+PACE = 1.05
+"""Weights are spread evenly, at this multiple of the mean rate, so that what a pause has missed can be made up for; the window
+stays the law."""
+SLACK = 0.2
+"""Seconds by which a call may come before its place in that even row."""
+FINE = 0.975
+"""Likewise where each second counts, and without slack: a little below the mean, as calls do not travel equally fast."""
+COARSE = 0.05
+"""Share of a second's part of a minute from which on calls do not fit into it like sand."""
+GROWTH = 1.05
+"""What is believed of a limit grows by this factor, once a period, twice as rarely after each time that it proved wrong."""
+RAREST = 16
+
+
+def margin(period: float) -> float:
+    """Seconds that a weight counts beyond a window of `period` seconds."""
+    return min(MARGIN, 0.02 * period)
+
+
+@dataclass(slots=True)
+class Charge:
+    """A weight in a window, at the time when it was sent."""
+
+    t: float
+    weight: float
+
+
+class Window:
+    """A sliding window: what was sent in the last `period` seconds weighs at most `limit`.
+
+    Any server that counts in fixed windows, sliding windows or a refilling bucket of that size admits what this admits.
+    `limit` is what is believed; a refusal lowers it to what was accepted, and it grows back slowly to what was declared.
+    """
+
+    def __init__(self, limit: float, period: float) -> None:
+        self.limit = self.declared = limit
+        self.period = period
+        self._margin = margin(period)
+        self._charges: deque[Charge] = deque()
+        self._total = 0.0
+        self._grows = math.inf
+        self._caution = 1
+        self._others = (0.0, -math.inf)
+
+    def wait(self, weight: float, now: float) -> float:
+        """Seconds until `weight` fits; 0.0 if it does now. A weight above the limit fits when the window is empty."""
+        self._expire(now)
+        alone = self._wait(weight, now, 0.0)
+        others, until = self._others
+        if now >= until:
+            return alone
+        return min(self._wait(weight, now, others), max(alone, until - now))
+
+    def _wait(self, weight: float, now: float, others: float) -> float:
+        excess = self._total + others + weight - self.limit
+        if excess <= 1e-9 or not (self._charges or others):
+            return 0.0
+        if not self._charges:
+            return math.inf  # only what others used is in the way
+        for charge in self._charges:
+            excess -= charge.weight
+            if excess <= 1e-9:
+                return max(0.0, charge.t + self.period + self._margin - now)
+        return max(0.0, self._charges[-1].t + self.period + self._margin - now) if not others else math.inf
+
+    def charge(self, weight: float, now: float) -> Charge:
+        charge = Charge(now, weight)
+        self._charges.append(charge)
+        self._total += weight
+        return charge
+
+    def correct(self, charge: Charge, weight: float) -> None:
+        """Replace an estimate by what was really used, at the time it was sent. An expired charge is no longer counted."""
+        if self._charges and charge.t >= self._charges[0].t:
+            self._total += weight - charge.weight
+            charge.weight = weight
+
+    def used(self, now: float) -> float:
+        """By us; what others of the account used is apart."""
+        self._expire(now)
+        return self._total
+
+    def shared(self, others: float, until: float) -> None:
+        """Others have used so much of it, which counts until that time; the newest word is the one that holds."""
+        self._others = (others, until)
+
+    def recent(self, seconds: float, now: float) -> float:
+        """What was sent in the last so many seconds."""
+        return self.since(now - seconds)
+
+    def since(self, t: float) -> float:
+        """What was sent after `t`."""
+        total = 0.0
+        for charge in reversed(self._charges):
+            if charge.t <= t:
+                break
+            total += charge.weight
+        return total
+
+    def refused(self, accepted: float, now: float) -> None:
+        """A refusal with no truer word beside it: the account is believed to accept what it did accept."""
+        self.limit = min(self.limit, max(accepted, 0.01 * self.declared, 1.0))
+        self._grows = now + self.period * self._caution
+        self._caution = min(RAREST, 2 * self._caution)
+
+    def told(self, limit: float) -> None:
+        """The server's own word on its limit, which only ever lowers ours."""
+        self.declared = min(self.declared, limit)
+        self.limit = min(self.limit, limit)
+
+    def retune(self, limit: float) -> None:
+        """Another limit from now on; what was sent stays counted."""
+        self.limit = self.declared = limit
+        self._grows, self._caution = math.inf, 1
+
+    def _expire(self, now: float) -> None:
+        if now >= self._grows:
+            self.limit = min(self.declared, self.limit * GROWTH)
+            self._grows = now + self.period * self._caution if self.limit < self.declared else math.inf
+        horizon = now - self.period - self._margin
+        while self._charges and self._charges[0].t <= horizon:
+            self._total -= self._charges.popleft().weight
+        if not self._charges:
+            self._total = 0.0  # sheds what floating point left behind
+
+
+class Pace:
+    """An even row: each weight takes its time at the mean rate (a virtual schedule, as GCRA in ITU-T I.371)."""
+
+    def __init__(self) -> None:
+        self._free = -math.inf
+
+    def wait(self, now: float, slack: float = SLACK) -> float:
+        return max(0.0, self._free - slack - now)
+
+    def charge(self, seconds: float, now: float) -> None:
+        """A weight that takes so many seconds of the row."""
+        self._free = max(self._free, now) + seconds
+
+    def credit(self, seconds: float) -> None:
+        """It weighed less after all."""
+        self._free -= seconds
+
+
+class Meter:
+    """One quota of an account: its window, the even row within it, and a window for its slices where these count too.
+
+    `slice` is in seconds; without `spread` there is no row, as for a day's quota.
+    """
+
+    def __init__(self, limit: float, period: float, slice: float | None = None, *, spread: bool = True) -> None:
+        self.window = Window(limit, period)
+        self._slice = Window(limit * slice / period, slice) if slice is not None else None
+        self._pace = Pace() if spread else None
+        self._fine = slice is not None or period <= 1
+        self._eased = -math.inf
+
+    def wait(self, weight: float, now: float) -> float:
+        """Seconds until `weight` may be sent; 0.0 if now."""
+        waits = [self.window.wait(weight, now)]
+        if self._slice is not None:
+            waits.append(self._slice.wait(weight, now))
+        if self._pace is not None:
+            waits.append(self._pace.wait(now, 0.0 if self._fine else SLACK))
+        return max(waits)
+
+    def charge(self, weight: float, now: float) -> Charge:
+        if self._slice is not None:
+            self._slice.charge(weight, now)
+        if self._pace is not None:
+            self._pace.charge(self._seconds(weight, now), now)
+        return self.window.charge(weight, now)
+
+    def correct(self, charge: Charge, weight: float, now: float) -> None:
+        """Replace an estimate by what was really used, at the time it was sent."""
+        if self._pace is not None:
+            self._pace.credit(self._seconds(charge.weight - weight, now))
+        self.window.correct(charge, weight)
+
+    def count_late(self, charge: Charge, weight: float, now: float) -> None:
+        """Likewise, at the time when it was known."""
+        self.correct(charge, weight, now)
+        self.window.correct(charge, 0.0)
+        self.window.charge(weight, now)
+
+    def mind_seconds(self, weight: float) -> None:
+        """Refused with room left in the minute: each second of it counts. Calls so heavy that they do not fit into a second like
+        sand are kept apart by a window; `weight` is that of one of them."""
+        self._fine = True
+        share = self.window.limit / self.window.period
+        if self._slice is None and self.window.period == 60 and COARSE * share < weight < share:
+            self._slice = Window(share, 1.0)
+
+    def ease(self, now: float) -> None:
+        """Half the pace for a while, and back to the whole of it within a minute."""
+        self._eased = now
+
+    def _seconds(self, weight: float, now: float) -> float:
+        """Seconds of the even row that a weight takes."""
+        eased = min(1.0, 0.5 + (now - self._eased) / 120) if now < self._eased + 60 else 1.0
+        return weight * self.window.period / (self.window.limit * (FINE if self._fine else PACE) * eased)

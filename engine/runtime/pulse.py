@@ -1,0 +1,99 @@
+"""How a run stands: its states and exit codes, what a look at it tells, and when it has come to an end.
+
+For the scheduler, and for whoever shows or runs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from engine.core.agenda import Agenda
+from engine.core.budget import RUN, Standing, of_lane
+from engine.core.till import Till
+from engine.runtime.account import Account, Lane
+
+
+class RunState(Enum):
+    RUNNING = "running"
+    DRAINING = "draining"
+    DONE = "done"
+    INTERRUPTED = "interrupted"
+    NO_LANE = "no_lane"
+    BUDGET = "budget"
+    STALLED = "stalled"
+    FAILED = "failed"
+
+
+EXIT_CODES = {
+    RunState.DONE: 0,
+    RunState.FAILED: 1,
+    RunState.INTERRUPTED: 3,
+    RunState.NO_LANE: 4,
+    RunState.BUDGET: 5,
+    RunState.STALLED: 6,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LanePulse:
+    """A lane in a pulse. `in_flight` is its account's."""
+
+    name: str
+    state: str
+    in_flight: int
+    closed: str | None
+    notice: str | None = None
+    """Why it is parked, and for how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A look at a run. `seconds` since this process began it, `lag` the event loop's worst delay in the last second."""
+
+    state: RunState
+    reason: str
+    seconds: float
+    goal: int
+    kept: int
+    records: int
+    in_flight: int
+    lag: float
+    lanes: tuple[LanePulse, ...]
+    tally: dict[str, Any]
+    currency: str = ""
+    """Of all costs in the tally, which are in its nano-units; "" where nothing has a price."""
+    budget: tuple[Standing, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "state": self.state.value}
+
+
+def ended(agenda: Agenda, lanes: Sequence[Lane], till: Till) -> tuple[RunState, str] | None:
+    """How a run has come to its end, and why; `None` while it has not."""
+    if agenda.quiet():
+        stalled = agenda.stalled
+        return (RunState.STALLED, stalled) if stalled else (RunState.DONE, "")
+    if RUN in till.spent:
+        return RunState.BUDGET, till.spent[RUN]
+    for role in agenda.roles_wanted():
+        serving = [lane for lane in lanes if role in lane.roles]
+        if all(lane.closed is not None for lane in serving):
+            reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
+            broke = any(of_lane(lane.name) in till.spent for lane in serving)
+            return (RunState.BUDGET if broke else RunState.NO_LANE), f"no lane is left for the role {role!r} ({reasons})"
+    open_roles = {step.role for step in agenda.recipe.steps} - till.shut
+    if till.shut and not agenda.in_flight and not agenda.wants(open_roles):
+        return RunState.BUDGET, "; ".join(till.spent.values())
+    return None
+
+
+def parked(roles: Iterable[str], lanes: Iterable[tuple[Account, Lane]], now: float) -> str | None:
+    """What to say where every open lane of a role that is needed is parked: the run waits, and until when."""
+    for role in sorted(roles):
+        serving = [account.notice(now) for account, lane in lanes if role in lane.roles and lane.closed is None]
+        if serving and all(serving):
+            return f"every lane for the role {role!r} is parked: {'; '.join(filter(None, serving))}"
+    return None
