@@ -134,7 +134,9 @@ def repair(
         typer.echo(shown)
         return yes or (sys.stdin.isatty() and typer.confirm("Mend it?", default=False))
 
-    typer.echo(door.repair(directory, agreed))
+    said = door.repair(directory, agreed)
+    typer.echo(said)
+    raise typer.Exit(2 if said == door.NOTHING else 0)
 
 
 @app.command()
