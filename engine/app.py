@@ -39,6 +39,8 @@ from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
 from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
 from engine.runtime.clock import Clock
+from engine.runtime.commands import Commands
+from engine.runtime.control import listening
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
@@ -115,9 +117,8 @@ async def arun(
             accounts = await _accounts(loaded, folder, stack)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
-            calls = sum(account.ledger.quota.concurrent or 0 for account in accounts)
             world = World(
-                wire=await stack.enter_async_context(Wire(calls, clock)),
+                wire=await stack.enter_async_context(Wire(clock)),
                 append=journal.append,
                 clock=clock,
                 log=log,
@@ -125,6 +126,8 @@ async def arun(
             )
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan))
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
+            commands = Commands(scheduler, agenda, accounts, log)
+            await stack.enter_async_context(listening(folder, commands.obey, log))
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
             journal.seal()

@@ -24,7 +24,7 @@ from rich.text import Text
 from engine import app, rundir
 from engine.core.tally import LaneTally
 from engine.plan import Plan
-from engine.runtime.scheduler import Pulse, RunState
+from engine.runtime.scheduler import LanePulse, Pulse, RunState
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
@@ -171,7 +171,7 @@ def line(pulse: Pulse) -> str:
         f"dropped {lost}",
         f"in flight {pulse.in_flight}",
     ]
-    parts += [f"{lane.name} {lane.state}" for lane in pulse.lanes if lane.state != "open"]
+    parts += [f"{lane.name} {standing(lane)}" for lane in pulse.lanes if lane.state != "open"]
     return ", ".join(parts)
 
 
@@ -195,8 +195,13 @@ def panel(pulse: Pulse) -> Group:
     for lane in pulse.lanes:
         used = pulse.tally["lanes"].get(lane.name) or dict.fromkeys(LaneTally.__dataclass_fields__, 0)
         tokens = (used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"])
-        lanes.add_row(lane.name, lane.closed or lane.state, str(lane.in_flight), str(used["calls"]), *map(str, tokens))
+        lanes.add_row(lane.name, lane.closed or standing(lane), str(lane.in_flight), str(used["calls"]), *map(str, tokens))
     return Group(head, steps, lanes)
+
+
+def standing(lane: LanePulse) -> str:
+    """A lane's state, and why it is paused where somebody wants it so."""
+    return f"{lane.state} {lane.held}" if lane.held and lane.closed is None else lane.state
 
 
 def reasons(step: dict[str, dict[str, int]], most: int = 4) -> str:

@@ -84,7 +84,7 @@ class Asking:
             if wait > 0:
                 await self._bell.wait(wait)
             elif (chosen := self._choose(account, now)) is None:
-                views = [view(lane, self._homes, now) for lane in account.lanes if lane.closed is None]
+                views = [view(lane, self._homes, now) for lane in account.lanes if lane.working]
                 await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
             elif ticket := await self._admitted(account, *chosen):
                 calls.start_soon(self._call, account, *chosen, ticket)
@@ -93,7 +93,7 @@ class Asking:
 
     def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
         for lane in sorted(account.lanes, key=lambda lane: lane.rank):
-            if lane.closed is None and (request := self._agenda.next(view(lane, self._homes, now), now)) is not None:
+            if lane.working and (request := self._agenda.next(view(lane, self._homes, now), now)) is not None:
                 return lane, self._settler.composed(request, lane.style)
         return None
 
@@ -118,7 +118,7 @@ class Asking:
 
     async def _charged(self, account: Account, lane: Lane, usage: Usage) -> Ticket | None:
         """`None` once the run stops, or the account closes or parks: others may have room."""
-        while self._open and lane.closed is None and anyio.current_time() >= account.parked_until:
+        while self._open and lane.working and anyio.current_time() >= account.parked_until:
             if (wait := account.opening(anyio.current_time())) > 0:
                 await self._bell.wait(wait)
                 continue
@@ -126,7 +126,7 @@ class Asking:
                 await self._draw(account, usage)
                 continue
             await account.space()
-            if self._open and lane.closed is None and account.opening(anyio.current_time()) <= 0:
+            if self._open and lane.working and account.opening(anyio.current_time()) <= 0:
                 return account.ledger.charge(usage, anyio.current_time())
         return None
 

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
@@ -57,7 +57,7 @@ EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class LanePulse:
-    """A lane in a pulse. `in_flight` is its account's."""
+    """A lane in a pulse. `in_flight` is its account's, `held` says why somebody wants it paused."""
 
     name: str
     state: str
@@ -65,6 +65,7 @@ class LanePulse:
     closed: str | None
     notice: str | None = None
     """Why it is parked, and for how long."""
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ class Scheduler:
         self._state = RunState.RUNNING
         self._end = RunState.DONE
         self._reason = ""
-        self._signals = 0
+        self.interrupts = 0
         self._started = 0.0
         self._lag = 0.0
         self._mistake: EngineError | None = None
@@ -192,17 +193,14 @@ class Scheduler:
         agenda = self._agenda
         return Pulse(
             state=self._state,
-            reason=self._reason or parked(self._agenda.roles_wanted(), self._lanes.values(), now) or "",
+            reason=self._reason or idle(agenda.roles_wanted(), self._lanes.values(), now),
             seconds=now - self._started,
             goal=agenda.goal,
             kept=agenda.kept,
             records=agenda.records,
             in_flight=agenda.in_flight,
             lag=lag,
-            lanes=tuple(
-                LanePulse(name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now))
-                for name, (account, lane) in self._lanes.items()
-            ),
+            lanes=tuple(_seen(account, lane, now) for account, lane in self._lanes.values()),
             tally=agenda.tally.as_json(),
         )
 
@@ -215,14 +213,23 @@ class Scheduler:
 
     def interrupt(self, name: str) -> None:
         """A signal to stop: the first lets calls finish, the second cancels them, the third ends the process."""
-        self._signals += 1
+        self.interrupts += 1
         self._bell.ring()
-        if self._signals == 1:
+        if self.interrupts == 1:
             self.stop(RunState.INTERRUPTED, f"stopped by {name}; the same command goes on from here")
-        elif self._signals == 2:
+        elif self.interrupts == 2:
             self._calls.cancel()
         else:
             os._exit(EXIT_CODES[RunState.INTERRUPTED])
+
+    @property
+    def state(self) -> RunState:
+        return self._state
+
+    def changed(self) -> None:
+        """Lanes, quotas or the goal were changed from outside: look at all of it again."""
+        self._look()
+        self._bell.ring()
 
     async def _side(self) -> None:
         """Everything but the books: asking, and what goes on beside it until the last call has ended."""
@@ -300,7 +307,7 @@ class Scheduler:
 
     async def _limit_grace(self) -> None:
         """After a signal, calls in flight have this long; without one, an end of the run's own making lets them finish."""
-        while not self._signals:
+        while not self.interrupts:
             await self._bell.wait()
         await anyio.sleep(self._patience.grace)
         self._calls.cancel()
@@ -331,6 +338,25 @@ def parked(roles: Iterable[str], lanes: Iterable[tuple[Account, Lane]], now: flo
         if serving and all(serving):
             return f"every lane for the role {role!r} is parked: {'; '.join(filter(None, serving))}"
     return None
+
+
+def idle(roles: set[str], lanes: Collection[tuple[Account, Lane]], now: float) -> str:
+    """Why a run waits, in words; "" while every role that is needed has a lane at work."""
+    return parked(roles, lanes, now) or held_up(roles, [lane for _, lane in lanes])
+
+
+def _seen(account: Account, lane: Lane, now: float) -> LanePulse:
+    return LanePulse(
+        lane.name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now), lane.held
+    )
+
+
+def held_up(roles: set[str], lanes: Sequence[Lane]) -> str:
+    """Which of the roles wait because every lane that is left for them is held, in words; "" where there is none."""
+    left = {role: [lane for lane in lanes if role in lane.roles and lane.closed is None] for role in sorted(roles)}
+    waiting = [role for role, serving in left.items() if serving and not any(lane.working for lane in serving)]
+    held = dict.fromkeys(f"{lane.name} is paused {lane.held}" for role in waiting for lane in left[role])
+    return f"no lane is at work for {', '.join(waiting)}: {', '.join(held)}" if waiting else ""
 
 
 @contextmanager
