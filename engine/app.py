@@ -21,6 +21,7 @@ import anyio
 import numpy
 import orjson
 import rapidfuzz
+from structlog.typing import FilteringBoundLogger
 
 import providers
 from engine import context, funds, rundir
@@ -40,6 +41,8 @@ from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
 from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
 from engine.runtime.clock import Clock
+from engine.runtime.commands import Commands
+from engine.runtime.control import listening
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
@@ -109,10 +112,7 @@ async def arun(
         gc.collect()
         gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
         closing.callback(gc.unfreeze)
-        try:
-            log = closing.enter_context(to_file(folder / rundir.LOG))
-        except OSError as error:
-            raise JournalError(f"{folder / rundir.LOG} cannot be written: {error.strerror or error}") from error
+        log = _log(folder, closing)
         log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records, again=again)
         for notice in rundir.notices(folder):
             log.warning("notice", text=notice)
@@ -120,9 +120,8 @@ async def arun(
             accounts = await _accounts(loaded, folder, stack, priced)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
-            calls = sum(account.ledger.quota.concurrent or 0 for account in accounts)
             world = World(
-                wire=await stack.enter_async_context(Wire(calls, clock)),
+                wire=await stack.enter_async_context(Wire(clock)),
                 append=journal.append,
                 clock=clock,
                 log=log,
@@ -131,12 +130,21 @@ async def arun(
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
+            commands = Commands(scheduler, agenda, accounts, log)
+            await stack.enter_async_context(listening(folder, commands.obey, log))
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
             journal.seal()
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
+
+
+def _log(folder: Path, closing: ExitStack) -> FilteringBoundLogger:
+    try:
+        return closing.enter_context(to_file(folder / rundir.LOG))
+    except OSError as error:
+        raise JournalError(f"{folder / rundir.LOG} cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager

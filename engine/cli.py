@@ -27,6 +27,7 @@ app.add_typer(seeds, name="seeds")
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan: a TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+LaneName = Annotated[str, typer.Argument(metavar="LANE", help="A lane's name in the plan.", show_default=False)]
 Changes = Annotated[
     list[str],
     typer.Option(
@@ -84,6 +85,45 @@ def status(directory: RunDir, as_json: Annotated[bool, typer.Option("--json", he
 
 
 @app.command()
+def tune(
+    directory: RunDir,
+    changes: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="What to change.", show_default=False)],
+) -> None:
+    """Change quotas or the goal of the run that goes on in DIR, at once.
+
+    For example: seeddrill tune runs/a lanes.fast.requests_per_minute=300 goal=2000. 'none' takes a limit away. What was sent so
+    far still counts. It holds until the run ends; put it into the plan to keep it.
+    """
+    from engine import tune as door
+
+    typer.echo(door.tune(directory, changes))
+
+
+@app.command()
+def pause(directory: RunDir, lane: LaneName) -> None:
+    """Give a lane of the run that goes on in DIR no new work. Its calls in flight finish; 'seeddrill resume' ends the pause."""
+    from engine import tune as door
+
+    typer.echo(door.pause(directory, lane))
+
+
+@app.command()
+def resume(directory: RunDir, lane: LaneName) -> None:
+    """Give a lane that 'seeddrill pause' has paused work again. (A run that has ended is resumed by 'seeddrill run'.)"""
+    from engine import tune as door
+
+    typer.echo(door.resume(directory, lane))
+
+
+@app.command()
+def stop(directory: RunDir) -> None:
+    """Stop the run that goes on in DIR as Ctrl-C does: nothing new is asked, calls in flight may finish. Returns at once."""
+    from engine import tune as door
+
+    typer.echo(door.stop(directory))
+
+
+@app.command()
 def why(
     directory: RunDir,
     id: Annotated[str, typer.Argument(metavar="ID", help="An item (instruct/96.3), a request (instruct/96) or a seed (seed/3).")],
@@ -135,7 +175,9 @@ def repair(
         typer.echo(shown)
         return yes or (sys.stdin.isatty() and typer.confirm("Mend it?", default=False))
 
-    typer.echo(door.repair(directory, agreed))
+    said = door.repair(directory, agreed)
+    typer.echo(said)
+    raise typer.Exit(2 if said == door.NOTHING else 0)
 
 
 @app.command()
@@ -163,6 +205,19 @@ def diff(
     from engine import diff as door
 
     typer.echo(door.diff(directory, new, most))
+
+
+@app.command()
+def simulate(
+    script: Annotated[Path | None, typer.Argument(metavar="SCRIPT", help="A TOML file.", show_default=False)] = None,
+    port: Annotated[int, typer.Option(help="0 is any that is free.")] = 8080,
+    seed: Annotated[int, typer.Option(help="Of answers and weather.")] = 0,
+    example: Annotated[bool, typer.Option("--example", help="Print a script that shows every key.")] = False,
+) -> None:
+    """Play paid providers on this machine: quotas of every kind, prices, bad weather, and books of what was really used."""
+    from engine import simulate as door
+
+    typer.echo(door.example(), nl=False) if example else door.simulate(script, port, seed)
 
 
 @plans.command("new")

@@ -25,7 +25,7 @@ from engine import app, rundir
 from engine.core.money import brief
 from engine.core.tally import LaneTally
 from engine.plan import Plan
-from engine.runtime.pulse import Pulse, RunState
+from engine.runtime.pulse import LanePulse, Pulse, RunState
 
 PLAIN_EVERY = 5.0
 """Seconds between two lines where there is no terminal."""
@@ -174,7 +174,7 @@ def line(pulse: Pulse) -> str:
         f"in flight {pulse.in_flight}",
     ]
     parts += [f"spent {spent}"] if (spent := spending(pulse)) else []
-    parts += [f"{lane.name} {lane.state}" for lane in pulse.lanes if lane.state != "open"]
+    parts += [f"{lane.name} {standing(lane)}" for lane in pulse.lanes if lane.state != "open"]
     return ", ".join(parts)
 
 
@@ -200,16 +200,21 @@ def panel(pulse: Pulse) -> Group:
         used = pulse.tally["lanes"].get(lane.name) or dict.fromkeys(LaneTally.__dataclass_fields__, 0)
         tokens = (used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"])
         cost = [brief(used["cost"], pulse.currency)] if pulse.currency else []
-        lanes.add_row(lane.name, lane.closed or lane.state, str(lane.in_flight), str(used["calls"]), *map(str, tokens), *cost)
+        lanes.add_row(lane.name, lane.closed or standing(lane), str(lane.in_flight), str(used["calls"]), *map(str, tokens), *cost)
     return Group(head, steps, lanes)
+
+
+def standing(lane: LanePulse) -> str:
+    """A lane's state, and why it is paused where somebody wants it so."""
+    return f"{lane.state} {lane.held}" if lane.held and lane.closed is None else lane.state
 
 
 def spending(pulse: Pulse) -> str:
     """What the run has spent, of how much: "1.2345 of 20.0000 usd"; "" where nothing has a price."""
     if not pulse.currency:
         return ""
-    for standing in pulse.budget[:1]:
-        return f"{brief(standing.spent, '').rstrip()} of {brief(standing.limit, pulse.currency)}"
+    for run in pulse.budget[:1]:
+        return f"{brief(run.spent, '').rstrip()} of {brief(run.limit, pulse.currency)}"
     return brief(sum(lane["cost"] for lane in pulse.tally["lanes"].values()), pulse.currency)
 
 

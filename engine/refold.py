@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +40,10 @@ def refold(directory: Path, new: Path, changes: list[str]) -> str:
     loaded = replanned(directory, changes)
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise PlanError(f"{new} is in use, and was left alone: a refold makes a new directory; choose another name")
-    new.mkdir(parents=True, exist_ok=True)
     old = app.counts(directory)
     with ExitStack() as closing:
+        closing.enter_context(_writable(new))
+        new.mkdir(parents=True, exist_ok=True)
         closing.enter_context(Lock(new))
         disk = Directory(new)
         closing.callback(disk.close)
@@ -52,6 +53,16 @@ def refold(directory: Path, new: Path, changes: list[str]) -> str:
             loaded, disk, str(new), rundir.read_plan(directory).get("currency")
         )  # last: before, it is no run, and cannot be taken for one
     return _report(directory, new, old, folded.agenda)
+
+
+@contextmanager
+def _writable(new: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PlanError(
+            f"{new} cannot be written: {error.strerror or error}; choose another place, or make it writable"
+        ) from error
 
 
 def replanned(directory: Path, changes: list[str]) -> context.Loaded:

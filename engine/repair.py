@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine import app, context, rundir
-from engine.core.faults import DiskError, JournalError
+from engine.core.faults import DiskError, ForeignJournal, JournalError
 from engine.core.types import Line, Settled
 from engine.progress import told
 from engine.refold import Folded, fold, replanned
@@ -22,6 +21,7 @@ from engine.runtime.disk import Directory, replace
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.segments import FOLDER, MANIFEST, Loss
 
+NOTHING = "Nothing was changed."
 MOST = 20
 """Losses that are told one by one."""
 
@@ -39,8 +39,10 @@ def repair(directory: Path, agreed: Callable[[str], bool]) -> str:
 
     Raises `JournalError` where the directory is in use, or where there is nothing to mend with.
     """
+    if not (directory / rundir.REPAIR / rundir.READY).exists():
+        rundir.read_plan(directory)  # before anything is touched: it may be no run at all
     try:
-        with Lock(directory) if directory.is_dir() else ExitStack():
+        with Lock(directory):
             if (directory / rundir.REPAIR / rundir.READY).exists():
                 damaged = _change_places(directory)
                 return f"An earlier repair was cut short, and is finished now. The damaged journal is in {damaged}."
@@ -63,6 +65,8 @@ def _fault(directory: Path, loaded: context.Loaded) -> str | None:
         agenda = app.empty_agenda(loaded)
         for line in told(segments.checked(disk, str(directory), check), "lines read:"):
             app.apply(agenda, line, directory)
+    except ForeignJournal:
+        raise
     except JournalError as error:
         return str(error).partition(" Nothing was changed")[0]
     return None
@@ -81,7 +85,7 @@ def _mended(directory: Path, loaded: context.Loaded, why: str, agreed: Callable[
     disk.close()
     if not agreed(_shown(directory, why, salvage, folded)):
         shutil.rmtree(beside)
-        return "Nothing was changed."
+        return NOTHING
     replace(Directory(beside), rundir.READY, _free(directory).name.encode())
     damaged = _change_places(directory)
     return (

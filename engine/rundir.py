@@ -21,6 +21,7 @@ from engine.core.recipe import Recipe
 from engine.core.till import of_money
 from engine.core.types import Item, Lease, Line, Paid, Settled
 from engine.plan import Plan, differences
+from engine.runtime.control import NOTE
 from engine.runtime.disk import Disk, networked, replace
 from engine.runtime.journal import following, read_only
 from engine.runtime.segments import FOLDER, MANIFEST
@@ -29,7 +30,7 @@ from engine.version import VERSION
 PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"
 REPAIR, READY, DAMAGED = "repair", "ready", "damaged-"
 """A mended journal before it takes the place of the damaged one, the mark that it is whole, and where damaged ones are kept."""
-_OURS = {"lock", FOLDER, MANIFEST, "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG}
+_OURS = {"lock", FOLDER, MANIFEST, "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG, NOTE}
 
 
 def refuse_foreign(directory: Path) -> None:

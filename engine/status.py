@@ -26,7 +26,7 @@ def fold(directory: Path) -> dict[str, Any]:
         books.add(line)
     figures = tally.as_json()
     instructions, records = (tally.steps[step.name].kept for step in (recipe.growing, recipe.last))
-    state, reason = _state(directory)
+    state, reason, held = _state(directory)
     return {
         "state": state,
         "reason": reason,
@@ -34,6 +34,7 @@ def fold(directory: Path) -> dict[str, Any]:
         "goal": loaded.plan.goal,
         "instructions": instructions,
         "records": records,
+        "held": held,
         **figures,
         "money": {
             "currency": rundir.read_plan(directory).get("currency"),
@@ -53,16 +54,20 @@ def _limits(directory: Path, loaded: context.Loaded, books: Books) -> list[dict[
     return [asdict(standing) for standing in funds.standings(loaded, books)]
 
 
-def _state(directory: Path) -> tuple[str, str]:
-    """As the last pulse said it; a run that is neither ended nor alive was killed."""
+def _state(directory: Path) -> tuple[str, str, dict[str, str]]:
+    """State, reason and the lanes that somebody has paused, as the last pulse said it; a run that is neither ended nor alive was
+    killed."""
     try:
         pulse = orjson.loads((directory / rundir.PULSE).read_bytes())
         state, reason = str(pulse["state"]), str(pulse["reason"])
-    except (OSError, ValueError, KeyError, TypeError):
-        state, reason = "new", ""
-    if state in ("running", "draining") and rundir.holder(directory) is None:
-        return "killed", "its process ended without a word; the command that started it goes on from here"
-    return state, reason
+        held = {str(lane["name"]): str(lane["held"]) for lane in pulse.get("lanes", ()) if lane.get("held")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        state, reason, held = "new", "", {}
+    if state not in ("running", "draining"):
+        return state, reason, {}
+    if rundir.holder(directory) is None:
+        return "killed", "its process ended without a word; the command that started it goes on from here", {}
+    return state, reason, held
 
 
 def as_json(directory: Path) -> str:
@@ -85,6 +90,10 @@ def as_text(directory: Path) -> str:
         tokens_in, tokens_out = lane["tokens_in"] + lane["tokens_cached"], lane["tokens_out"] + lane["tokens_reasoning"]
         counts = f"{lane['calls']:>9}{tokens_in:>12}{lane['tokens_cached']:>10}{tokens_out:>12}{lane['unsettled']:>11}"
         lines.append(f"  {name:<12}{counts}")
+    if figures["held"]:
+        lines.append("")
+    for name, held in figures["held"].items():
+        lines.append(f"  {name} is paused {held}: 'seeddrill resume {directory} {name}' lets it work")
     return "\n".join([*lines, *_money(figures)])
 
 

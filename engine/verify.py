@@ -85,6 +85,8 @@ def verify(directory: Path, extent: Extent) -> Found:
             judged.line(line)
     except JournalError as error:
         found.differences.append(str(error))
+    except OSError as error:
+        found.differences.append(f"{directory} cannot be read: {error}")
     found.checks = {"segments": check.segments, "of them sealed, sha256 compared": check.sealed, **found.checks}
     found.notes += check.notes
     Judge(judged).judge(extent)

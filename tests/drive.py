@@ -76,6 +76,7 @@ class Drive:
         ledgers = {account.name: account.ledger for account in accounts}
         for use in spent.uses(self.wall(0.0)):
             ledgers[use.lane].remember(use.measure, use.amount, use.t - self.wall(0.0))
+        self.agenda, self.accounts = agenda, accounts
         self.wire = self.wired(self)
         again = self.failures is app.Failures.RETRY
 

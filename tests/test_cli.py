@@ -374,3 +374,56 @@ def test_seeds_check_ends_with_what_it_found(seeddrill: Command, tmp_path: Path)
     assert (bad.code, bad.err) == (2, "")
     assert "line 2: not JSON" in bad.out
     mendable(seeddrill("seeds", "check", tmp_path / "none.jsonl"), "none.jsonl cannot be read")
+
+
+# Commands to a run, and the simulator
+
+
+@pytest.mark.parametrize(
+    "command", [["tune", "goal=4"], ["tune", "nonsense"], ["pause", "main"], ["resume", "main"], ["resume", "none"], ["stop"]]
+)
+def test_command_without_a_run(seeddrill: Command, run: Path, tmp_path: Path, command: list[str]) -> None:
+    """Where no run goes on, a command says so with what to type; where there never was one, what a run directory is."""
+    verb, *arguments = command
+    mendable(seeddrill(verb, run, *arguments), f"no run goes on in {run}", f"'seeddrill run PLAN {run}'", "--set KEY=VALUE")
+    mendable(seeddrill(verb, tmp_path / "none", *arguments), "is not a run directory")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, ["there is no script"]),
+        ("seed = 4\naccounts = ?", ["line 2"]),
+        ("[[account]]\nname = 4\n", ["world.toml"]),
+    ],
+)
+def test_script_that_is_none(seeddrill: Command, tmp_path: Path, text: str | None, words: list[str]) -> None:
+    """A script that is missing or wrong is one sentence, with its line where it has one."""
+    path = tmp_path / "world.toml"
+    if text is not None:
+        path.write_text(text)
+    mendable(seeddrill("simulate", path, "--port", 0), str(path), *words)
+
+
+def test_simulator_that_cannot_be_started(seeddrill: Command, tmp_path: Path) -> None:
+    """Without a script it says how to get one; a port in use, or that is none, is told by its number."""
+    mendable(seeddrill("simulate"), "name a script", "--example")
+    path = tmp_path / "world.toml"
+    path.write_text(seeddrill("simulate", "--example").out)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        mendable(seeddrill("simulate", path, "--port", port), f"port {port} is in use")
+    mendable(seeddrill("simulate", path, "--port", 70_000), "70000 is no port")
+
+
+def test_simulator_plays_until_it_is_stopped(seeddrill: Command, tmp_path: Path) -> None:
+    """The example can be played: its address comes first, and SIGTERM ends it in order."""
+    path = tmp_path / "world.toml"
+    path.write_text(seeddrill("simulate", "--example").out)
+    command = [sys.executable, "-m", "engine", "simulate", str(path), "--port", "0", "--seed", "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("simulator at http://127.0.0.1:")
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")

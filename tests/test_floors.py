@@ -36,22 +36,23 @@ FLOORS = {
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
-        engine/runtime/mailbox
+        engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
         engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
+        engine/runtime/commands
     """,
     "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
-    "F6 doors": """
-        engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/forecast engine/quickstart engine/cli engine/__main__
-    """,
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
         providers/simulator/cipher providers/simulator/answers providers/simulator/books
         providers/simulator/dialects/__init__ providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
+    """,
+    "F6 doors": """
+        engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
+        engine/planning engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
     """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import orjson
 import pytest
 
 from bench import journals
 from engine import rundir
-from engine.core.faults import JournalError
+from engine.core.faults import ForeignJournal, JournalError, PlanError
 from engine.core.types import Settled
 from engine.repair import repair
 from engine.runtime.disk import Directory
@@ -172,3 +173,21 @@ def test_second_repair_keeps_its_own_journal(run: Path) -> None:
         repair(run, yes)
         assert (run / f"damaged-{number}" / FOLDER).is_dir()
     assert verify(run, Extent.SAMPLE).differences == []
+
+
+def test_directory_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    """A file called lock in somebody's own directory is not touched."""
+    (tmp_path / "lock").write_text("precious")
+    with pytest.raises(PlanError, match="is not a run directory"):
+        repair(tmp_path, yes)
+    assert (tmp_path / "lock").read_text() == "precious"
+
+
+def test_foreign_journal_is_not_mended(run: Path) -> None:
+    """What another version wrote, or what belongs to another plan, is whole: there is nothing to repair."""
+    body = rundir.read_plan(run)
+    body["fingerprint"] = "0" * 16
+    body["plan"]["options"]["rouge_max"] = 0.6
+    (run / rundir.PLAN).write_bytes(orjson.dumps(body))
+    with pytest.raises(ForeignJournal, match="belongs to another plan"):
+        repair(run, lambda shown: pytest.fail(shown))

@@ -27,6 +27,7 @@ class _Selector(selectors.DefaultSelector):
     loop: VirtualLoop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.turns += 1
         ready = super().select(0)
         if timeout is None and not ready:
             raise Deadlock
@@ -35,10 +36,11 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that starts at time 0."""
+    """An event loop that starts at time 0 and counts its `turns`."""
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.turns = 0
         selector = _Selector()
         selector.loop = self
         super().__init__(selector)

@@ -77,10 +77,7 @@ class Agenda:
         self._grown = recipe.growing
         self._harvest = Harvest(self._grown.name, yield_min)
         if self._grown.unique is not None:
-            for n, seed in enumerate(context.seeds):
-                index.add(f"seed/{n}", seed[self._grown.unique])
-            for id, text in context.avoid:
-                index.add(id, text)
+            _fill(index, context, self._grown.unique)
 
     # What to ask
 
@@ -164,9 +161,7 @@ class Agenda:
         if track.step is self._grown:
             self._proposed.discard(settled.index)
             self._harvest.add(bool(settled.kept))
-            if not self.growing:
-                self._retries.drop(self._grown.role, self._grown.name)
-                self._proposed.intersection_update(index for step, index in self._asked if step == self._grown.name)
+            self._end_growth()
         if track.step is self.recipe.last:
             self.records += len(settled.kept)
 
@@ -175,6 +170,11 @@ class Agenda:
         self.tally.paid(paid)
         if paid.why.startswith(MALFORMED):
             self._tries[(paid.step, paid.index)] = paid.try_ + 1
+
+    def aim(self, goal: int) -> None:
+        """Go by another goal from here on."""
+        self.goal = goal
+        self._end_growth()
 
     def forgive(self) -> None:
         """A stall of an earlier life does not count in this one."""
@@ -204,6 +204,12 @@ class Agenda:
     def failed(self, step: str, index: int) -> bool:
         """Whether a request is settled with a fault, which another answer may replace."""
         return index in self._tracks[step].failed
+
+    def _end_growth(self) -> None:
+        """Once nothing more is to grow, what waits to be proposed again is forgotten."""
+        if not self.growing:
+            self._retries.drop(self._grown.role, self._grown.name)
+            self._proposed.intersection_update(index for step, index in self._asked if step == self._grown.name)
 
     def _keep(self, track: Track, item: Item) -> None:
         if track.step is self._grown:
@@ -246,3 +252,11 @@ class Agenda:
     def _busy(self, track: Track) -> bool:
         """Whether a step has requests that are not settled yet."""
         return self.growing if track.grows else track.busy(self._limit(track))
+
+
+def _fill(index: Index, context: Context, unique: str) -> None:
+    """Put in what nothing may resemble from the start."""
+    for n, seed in enumerate(context.seeds):
+        index.add(f"seed/{n}", seed[unique])
+    for id, text in context.avoid:
+        index.add(id, text)

@@ -68,6 +68,10 @@ class JournalError(EngineError):
     """The run directory is damaged, in use, or belongs to another plan."""
 
 
+class ForeignJournal(JournalError):
+    """A journal that is whole, and was written by another version, or under another plan: there is nothing to repair."""
+
+
 class DiskError(EngineError):
     """A durable write failed; everything journaled before it is valid."""
 

@@ -88,18 +88,20 @@ class Leases:
     def __init__(self) -> None:
         self.left: dict[str, float] = {}
         """What may still be used, by quota."""
+        self.idle: set[str] = set()
+        """Quotas that are taken away for now."""
         self._drawing: set[str] = set()
         self._drawn: set[str] = set()
         """Quotas of which a lease was granted, so that its end has to be told."""
 
     def lacks(self, usage: Usage) -> bool:
-        return any(left < weight(usage, name) for name, left in self.left.items())
+        return any(left < weight(usage, name) for name, left in self.left.items() if name not in self.idle)
 
     def draw(self, usage: Usage, windows: Mapping[str, Window], now: float) -> list[Draft]:
         drafts: list[Draft] = []
         for name, rest in self.left.items():
             needed = weight(usage, name) - rest
-            if needed > 0 and name not in self._drawing:
+            if needed > 0 and name not in self._drawing and name not in self.idle:
                 free = windows[name].limit - windows[name].used(now) - rest
                 drafts.append(Draft(name, max(needed, min(BLOCK * windows[name].limit, free)), rest))
                 self._drawing.add(name)
@@ -148,7 +150,7 @@ class Ledger:
     @property
     def limits(self) -> dict[str, float]:
         """What is believed of each quota now."""
-        return {name: meter.window.limit for name, meter in self._meters.items()}
+        return {name: meter.window.limit for name, meter in self._meters.items() if meter.window.limit < math.inf}
 
     # May it be sent?
 
@@ -264,13 +266,11 @@ class Ledger:
         """Another quota from now on; what was sent stays counted."""
         for name in PERIODS:
             limit = getattr(quota, name)
-            if limit is None:
-                self._meters.pop(name, None)
-                self._leases.left.pop(name, None)
-            elif name in self._meters:
-                self._meters[name].window.retune(limit * (1 - quota.headroom))
-            else:
+            if name in self._meters:  # one that is taken away stays, without a limit: it may come back
+                self._meters[name].retune(math.inf if limit is None else limit * (1 - quota.headroom))
+            elif limit is not None:
                 self._open(name, limit * (1 - quota.headroom))
+        self._leases.idle = {name for name in LEASED if getattr(quota, name) is None}
         if quota.concurrent is not None:
             self.aimd = Aimd(quota.concurrent, quota.concurrent)
         self.quota = quota

@@ -205,6 +205,14 @@ class Meter:
         if self._slice is None and self.window.period == 60 and COARSE * share < weight < share:
             self._slice = Window(share, 1.0)
 
+    def retune(self, limit: float) -> None:
+        """Another limit from now on; what was sent stays counted, and the row begins anew."""
+        self.window.retune(limit)
+        if self._slice is not None:
+            self._slice.retune(limit * self._slice.period / self.window.period)
+        if self._pace is not None:
+            self._pace = Pace()
+
     def ease(self, now: float) -> None:
         """Half the pace for a while, and back to the whole of it within a minute."""
         self._eased = now

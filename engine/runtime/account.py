@@ -15,6 +15,7 @@ from random import Random
 from typing import NamedTuple
 from uuid import uuid4
 
+import anyio
 from aiolimiter import AsyncLimiter
 
 from engine.core.aimd import Breaker
@@ -58,6 +59,12 @@ class Lane:
     """Why it takes no more work."""
     dearness: float = 0.0
     """What it costs, in any unit that all lanes share: the cheaper one is asked first."""
+    held: str | None = None
+    """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
+
+    @property
+    def working(self) -> bool:
+        return self.closed is None and self.held is None
 
     def close(self, reason: str) -> None:
         self.closed = self.closed or reason
@@ -93,13 +100,15 @@ class Account:
     _rng: Random = field(default_factory=Random, repr=False)
     _refusals: int = 0
     _usual: Usage = field(default_factory=Usage)
+    _place: anyio.CancelScope | None = field(default=None, repr=False)
+    """The last wait for a place in the row."""
 
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
             return LaneState.CLOSED
         if now < self.parked_until:
             return LaneState.PARKED
-        waiting = self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
+        waiting = lane.held is not None or self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
         return LaneState.PAUSED if waiting else LaneState.OPEN
 
     def opening(self, now: float) -> float:
@@ -122,8 +131,20 @@ class Account:
 
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
-        if self.spacing is not None:
-            await self.spacing.acquire()
+        while self.spacing is not None:
+            with anyio.CancelScope() as self._place:
+                await self.spacing.acquire()
+                return
+
+    def retune(self, quota: Quota) -> None:
+        """Go by another quota at once, as a plan would say it; whoever waits for a place in the row gets one in the new row."""
+        for lane in self.lanes:
+            lane.plan = replace(lane.plan, quota=quota)
+        whole = declared(quota)
+        self.ledger.retune(whole)
+        self.spacing = spacing(whole)
+        if self._place is not None:
+            self._place.cancel()
 
     def weigh(self, lane: Lane, calls: tuple[Call, ...]) -> Usage:
         self._usual = total([lane.provider.weigh(call) for call in calls])
@@ -194,7 +215,7 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
     """What the agenda sees of a lane, beside all lanes with their accounts."""
     alone, yields = True, frozenset[str]()
     for account, other in homes:
-        if other is lane or other.closed or not other.roles & lane.roles:
+        if other is lane or not other.working or not other.roles & lane.roles:
             continue
         alone = False
         if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):

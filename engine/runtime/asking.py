@@ -64,7 +64,7 @@ class Asking:
             if wait > 0:
                 await self._bell.wait(wait)
             elif (chosen := self._choose(account, now)) is None:
-                views = [self._view(lane, now) for lane in account.lanes if lane.closed is None]
+                views = [self._view(lane, now) for lane in account.lanes if lane.working]
                 await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
             elif admitted := await self._admitted(account, *chosen):
                 calls.start_soon(self._call, account, *chosen, *admitted)
@@ -76,7 +76,7 @@ class Asking:
 
     def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
         for lane in sorted(account.lanes, key=lambda lane: lane.rank):
-            if lane.closed is None and (request := self._agenda.next(self._view(lane, now), now)) is not None:
+            if lane.working and (request := self._agenda.next(self._view(lane, now), now)) is not None:
                 return lane, self._settler.composed(request, lane.style)
         return None
 
@@ -106,7 +106,7 @@ class Asking:
 
     async def _charged(self, account: Account, lane: Lane, usage: Usage, bill: Bill) -> Ticket | None:
         """`None` once the run stops, the account closes or parks, or its money is spent: others may have room."""
-        while self._open and lane.closed is None and self._till.serves(bill) and anyio.current_time() >= account.parked_until:
+        while self._open and lane.working and self._till.serves(bill) and anyio.current_time() >= account.parked_until:
             if (wait := account.opening(anyio.current_time())) > 0:
                 await self._bell.wait(wait)
                 continue
@@ -117,7 +117,7 @@ class Asking:
                 continue
             await account.space()
             now = anyio.current_time()
-            if self._open and lane.closed is None and account.opening(now) <= 0 and self._till.short(bill) is None:
+            if self._open and lane.working and account.opening(now) <= 0 and self._till.short(bill) is None:
                 self._till.reserve(bill)
                 return account.ledger.charge(usage, now)
         return None

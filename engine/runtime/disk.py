@@ -25,7 +25,7 @@ class Disk(Protocol):
     """
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the files in a folder, sorted; none where there is no folder."""
+        """Names of what is in a folder, sorted; nothing where there is no folder."""
         ...
 
     def size(self, name: str) -> int: ...
@@ -64,7 +64,7 @@ class Directory:
 
     def names(self, folder: str = "") -> list[str]:
         place = self.path / folder
-        return sorted(entry.name for entry in place.iterdir() if entry.is_file()) if place.is_dir() else []
+        return sorted(os.listdir(place)) if place.exists() else []
 
     def size(self, name: str) -> int:
         return (self.path / name).stat().st_size

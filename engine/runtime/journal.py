@@ -114,11 +114,11 @@ class Journal:
 
     def _tidy(self, known: int) -> None:
         """What a kill may have left: lines that were written and not synced, a second form of a segment, half a file."""
-        names = self._disk.names(FOLDER)
         active = title(self._number or 0)
-        if active in names:
-            self._disk.sync(f"{FOLDER}/{active}")  # from here on, what was read is relied upon
-            self._disk.sync_names(FOLDER)
+        self._disk.append(f"{FOLDER}/{active}", b"")  # a disk that takes nothing is found before anything is paid for
+        self._disk.sync(f"{FOLDER}/{active}")  # from here on, what was read is relied upon
+        self._disk.sync_names(FOLDER)
+        names = self._disk.names(FOLDER)
         if len(self._sealed) > known:
             replace(self._disk, MANIFEST, segments.write_manifest(self._sealed))
         for name in names:
@@ -181,7 +181,7 @@ def read_only(directory: Path) -> Iterator[Line]:
 def following(disk: Disk, where: str) -> Iterator[Line]:
     """`read_only` through a disk. The run may seal a segment, compress it and begin the next one at any moment."""
     number, before = 0, 0
-    while (file := segments.on_disk(disk).get(number)) is not None:
+    while (file := _next_file(disk, where, number)) is not None:
         done, ended = 0, False
         while not ended:
             ended = number + 1 in segments.on_disk(disk)  # asked before reading: then all of this one's lines are there
@@ -199,9 +199,20 @@ def following(disk: Disk, where: str) -> Iterator[Line]:
                     raise
                 file, ended = title(number, compressed=True), False  # it was compressed meanwhile
                 continue
-            if number + 1 not in segments.on_disk(disk):
+            if not ended and _next_file(disk, where, number + 1) is None:
                 return
         number, before = number + 1, before + max(0, done - 1)
+
+
+def _next_file(disk: Disk, where: str, number: int) -> str | None:
+    """The file of a segment, `None` where the journal ends before it. Raises `JournalError` where it is missing."""
+    if (file := segments.on_disk(disk).get(number)) is not None:
+        return file
+    known = len(segments.manifest(disk, where))
+    found = segments.on_disk(disk)  # again: the run may have sealed it just now
+    if number not in found and number <= max([known - 1, *found], default=-1):
+        raise segments.missing(where, number)
+    return found.get(number)
 
 
 class Lock:

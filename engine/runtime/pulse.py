@@ -5,7 +5,7 @@ For the scheduler, and for whoever shows or runs one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -39,7 +39,7 @@ EXIT_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class LanePulse:
-    """A lane in a pulse. `in_flight` is its account's."""
+    """A lane in a pulse. `in_flight` is its account's, `held` says why somebody wants it paused."""
 
     name: str
     state: str
@@ -47,6 +47,7 @@ class LanePulse:
     closed: str | None
     notice: str | None = None
     """Why it is parked, and for how long."""
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,22 @@ def parked(roles: Iterable[str], lanes: Iterable[tuple[Account, Lane]], now: flo
         if serving and all(serving):
             return f"every lane for the role {role!r} is parked: {'; '.join(filter(None, serving))}"
     return None
+
+
+def idle(roles: set[str], lanes: Collection[tuple[Account, Lane]], now: float) -> str:
+    """Why a run waits, in words; "" while every role that is needed has a lane at work."""
+    return parked(roles, lanes, now) or held_up(roles, [lane for _, lane in lanes])
+
+
+def seen(account: Account, lane: Lane, now: float) -> LanePulse:
+    return LanePulse(
+        lane.name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now), lane.held
+    )
+
+
+def held_up(roles: set[str], lanes: Sequence[Lane]) -> str:
+    """Which of the roles wait because every lane that is left for them is held, in words; "" where there is none."""
+    left = {role: [lane for lane in lanes if role in lane.roles and lane.closed is None] for role in sorted(roles)}
+    waiting = [role for role, serving in left.items() if serving and not any(lane.working for lane in serving)]
+    held = dict.fromkeys(f"{lane.name} is paused {lane.held}" for role in waiting for lane in left[role])
+    return f"no lane is at work for {', '.join(waiting)}: {', '.join(held)}" if waiting else ""

@@ -30,7 +30,7 @@ from engine.runtime.clock import BEAT, Clock
 from engine.runtime.judging import Judging, Worker, in_thread
 from engine.runtime.leasing import Boxes
 from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn
-from engine.runtime.pulse import EXIT_CODES, LanePulse, Pulse, RunState, ended, parked
+from engine.runtime.pulse import EXIT_CODES, Pulse, RunState, ended, idle, parked, seen
 from engine.runtime.wire import Sender
 
 BOUND = 1024
@@ -93,7 +93,7 @@ class Scheduler:
         self._state = RunState.RUNNING
         self._end = RunState.DONE
         self._reason = ""
-        self._signals = 0
+        self.interrupts = 0
         self._started = 0.0
         self._lag = 0.0
         self._mistake: EngineError | None = None
@@ -138,17 +138,14 @@ class Scheduler:
         agenda = self._agenda
         return Pulse(
             state=self._state,
-            reason=self._reason or parked(self._agenda.roles_wanted(), self._lanes.values(), now) or "",
+            reason=self._reason or idle(agenda.roles_wanted(), self._lanes.values(), now),
             seconds=now - self._started,
             goal=agenda.goal,
             kept=agenda.kept,
             records=agenda.records,
             in_flight=agenda.in_flight,
             lag=lag,
-            lanes=tuple(
-                LanePulse(name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now))
-                for name, (account, lane) in self._lanes.items()
-            ),
+            lanes=tuple(seen(account, lane, now) for account, lane in self._lanes.values()),
             tally=agenda.tally.as_json(),
             currency=self._till.money.currency if self._till.money.counted else "",
             budget=self._till.standings(),
@@ -163,14 +160,23 @@ class Scheduler:
 
     def interrupt(self, name: str) -> None:
         """A signal to stop: the first lets calls finish, the second cancels them, the third ends the process."""
-        self._signals += 1
+        self.interrupts += 1
         self._bell.ring()
-        if self._signals == 1:
+        if self.interrupts == 1:
             self.stop(RunState.INTERRUPTED, f"stopped by {name}; the same command goes on from here")
-        elif self._signals == 2:
+        elif self.interrupts == 2:
             self._calls.cancel()
         else:
             os._exit(EXIT_CODES[RunState.INTERRUPTED])
+
+    @property
+    def state(self) -> RunState:
+        return self._state
+
+    def changed(self) -> None:
+        """Lanes, quotas or the goal were changed from outside: look at all of it again."""
+        self._look()
+        self._bell.ring()
 
     async def _side(self) -> None:
         """Everything but the books: asking, and what goes on beside it until the last call has ended."""
@@ -233,7 +239,7 @@ class Scheduler:
 
     async def _limit_grace(self) -> None:
         """After a signal, calls in flight have this long; without one, an end of the run's own making lets them finish."""
-        while not self._signals:
+        while not self.interrupts:
             await self._bell.wait()
         await anyio.sleep(self._patience.grace)
         self._calls.cancel()

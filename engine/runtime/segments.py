@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import zstandard
 
 from engine.core import lines
-from engine.core.faults import JournalError
+from engine.core.faults import ForeignJournal, JournalError
 from engine.core.types import Line
 from engine.runtime.disk import Disk
 
@@ -77,7 +77,11 @@ def title(number: int, *, compressed: bool = False) -> str:
 def on_disk(disk: Disk) -> dict[int, str]:
     """The segments that are there: number and file name, in order. Where a kill has left both forms, the plain one."""
     found: dict[int, str] = {}
-    for name in disk.names(FOLDER):
+    try:
+        names = disk.names(FOLDER)
+    except OSError as error:
+        raise JournalError(f"the journal cannot be read: {error}. Nothing was changed; restore the folder {FOLDER}") from error
+    for name in names:
         if match := _FILE.fullmatch(name):
             found.setdefault(int(match[1]), name)  # "00000.jsonl" comes before "00000.jsonl.zst"
     return dict(sorted(found.items()))
@@ -247,14 +251,14 @@ class Expected:
 
 
 def check_header(header: Mapping[str, Any], expected: Expected, where: str, file: str) -> None:
-    """Raises `JournalError` where a segment has another format or plan, or does not follow the segment before it."""
+    """Raises `ForeignJournal` where a segment has another format or plan, `JournalError` where it does not follow the last."""
     if header["seeddrill"] != lines.FORMAT:
-        raise JournalError(
+        raise ForeignJournal(
             f"{where}/{FOLDER}/{file} has line format {header['seeddrill']}, and this version of seeddrill reads {lines.FORMAT}. "
             f"Nothing was changed; use the version that wrote it ({header.get('engine', 'unknown')})"
         )
     if expected.plan is not None and header.get("plan") != expected.plan:
-        raise JournalError(
+        raise ForeignJournal(
             f"{where}/{FOLDER}/{file} belongs to another plan than plan.json beside it. Nothing was changed; restore the one "
             "that it was written under, or take another directory"
         )
@@ -275,7 +279,12 @@ def check_whole(sealed: list[Sealed], found: Mapping[int, str], where: str) -> N
     wanted = max([*found, len(sealed) - 1], default=-1) + 1
     for number in range(wanted):
         if number not in found:
-            raise JournalError(f"{where}/{FOLDER}/{title(number)} is missing. {advice(where)}")
+            raise missing(where, number)
+
+
+def missing(where: str, number: int) -> JournalError:
+    """The error of a segment that is gone."""
+    return JournalError(f"{where}/{FOLDER}/{title(number)} is missing. {advice(where)}")
 
 
 def check_sealed(entry: Sealed, count: Count, where: str, file: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -78,16 +77,16 @@ class Deadlines:
 
 
 class Wire:
-    """A pool of connections for up to `concurrent` calls at once."""
+    """A pool of connections, as many as calls at once: only the accounts hold calls back, and their limits may change while the
+    run goes on."""
 
-    def __init__(self, concurrent: int, clock: Clock) -> None:
-        self._concurrent = concurrent
+    def __init__(self, clock: Clock) -> None:
         self._deadlines = Deadlines(clock)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=math.ceil(self._concurrent * 1.1) + 1),
+            connector=aiohttp.TCPConnector(limit=0),
             # a total limit would kill long generations, and its timer costs 13% of a call: the deadline is ours
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
             cookie_jar=aiohttp.DummyCookieJar(),

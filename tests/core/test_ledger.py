@@ -68,8 +68,8 @@ def test_headroom_is_left_to_others() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([1.0, 10.0, 60.0]))
 def test_no_window_is_passed_whatever_calls_turn_out_to_use(seed: int, slice: float) -> None:
-    """A server that counts what was used, at the end, sees its own sliding minute kept, though calls are expected to use what
-    they mostly do: by 1% at the most, where more than that comes all at once."""
+    """A server that counts what was used, at the end, sees its own sliding minute kept, though calls are expected to use
+    what they mostly do: passed by 1% at the most, where more than that comes all at once."""
     rng = Random(seed)
     ledger = Ledger(Quota(tokens_per_minute=50_000, slice=slice if slice < 60 else None))
     ends: list[tuple[float, float]] = []

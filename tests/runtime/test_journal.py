@@ -455,3 +455,27 @@ no mount at all
     assert networked(Path("/mnt/my share/a"), mounts) == "cifs"
     for path in ("/home/local/a", "/srv/a", "/homework"):
         assert networked(Path(path), mounts) is None
+
+
+def test_reader_does_not_pass_over_what_is_missing(tmp_path: Path) -> None:
+    """Status, export and refold are told of a missing segment too, also where it is the last one that the manifest knows."""
+    disk = Directory(tmp_path)
+    writer = opened(disk, segment=3)
+    for index in range(7):
+        writer.append(write_paid(paid(index)))
+    disk.close()
+    for name in ("00002", "00001", "00000"):
+        (tmp_path / f"journal/{name}.jsonl").unlink()
+        if name == "00002":
+            assert len(list(read_only(tmp_path))) == 6, "the last one may not have been begun"
+        else:
+            with pytest.raises(JournalError, match=f"journal/{name}.jsonl is missing"):
+                list(read_only(tmp_path))
+
+
+def test_disk_that_takes_nothing_is_found_before_anything_is_asked(tmp_path: Path) -> None:
+    """A journal that cannot be written is a `DiskError` when it is opened, not after the first answers were paid for."""
+    disk = FakeDisk()
+    disk.fail_at = 0
+    with pytest.raises(DiskError, match="Input/output error"):
+        opened(disk)

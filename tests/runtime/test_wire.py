@@ -56,7 +56,7 @@ def sent(handler: Handler, timeout: float = PATIENT, **headers: str) -> HttpResp
     """What one request to a server with this handler brings."""
 
     async def main() -> HttpResponse | Fault:
-        async with serving(handler) as url, Wire(4, real_clock()) as wire:
+        async with serving(handler) as url, Wire(real_clock()) as wire:
             try:
                 return await wire.send(asked(f"{url}/v1/completions", **headers), timeout)
             except Fault as fault:
@@ -103,7 +103,7 @@ def test_refused_connection_costs_nothing() -> None:
         port = free.getsockname()[1]
 
     async def main() -> Fault:
-        async with Wire(1, real_clock()) as wire:
+        async with Wire(real_clock()) as wire:
             with pytest.raises(Fault) as caught:
                 await wire.send(asked(f"http://127.0.0.1:{port}/"), PATIENT)
             return caught.value
@@ -167,7 +167,7 @@ def test_as_many_calls_are_in_flight_as_were_asked_for() -> None:
         async def call(wire: Wire, url: str) -> None:
             statuses.append((await wire.send(asked(url), PATIENT)).status)
 
-        async with serving(handler) as url, Wire(wanted, real_clock()) as wire, anyio.create_task_group() as calls:
+        async with serving(handler) as url, Wire(real_clock()) as wire, anyio.create_task_group() as calls:
             for _ in range(wanted):
                 calls.start_soon(call, wire, url)
         return statuses
@@ -180,7 +180,7 @@ def test_address_that_is_none_closes_the_lane(url: str) -> None:
     """No wait mends a wrong address: the fault is of the kind that ends a lane, and says what is wrong."""
 
     async def main() -> Fault:
-        async with Wire(1, real_clock()) as wire:
+        async with Wire(real_clock()) as wire:
             with pytest.raises(Fault) as caught:
                 await wire.send(asked(url), PATIENT)
             return caught.value
