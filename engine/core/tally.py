@@ -74,20 +74,28 @@ class Tally:
             step.faults[earlier] -= 1
         step.settled += 1
         step.kept += len(settled.kept)
-        step.dropped.update(short(reason) for _, _, reason in settled.dropped)
+        for _, _, reason in settled.dropped:
+            step.dropped[short(reason)] += 1
         if settled.fault is not None:
             step.faults[settled.fault.kind.value] += 1
             self._failed[key] = settled.fault.kind.value
         step.cost += settled.cost
-        for reply in settled.replies[settled.before :]:
-            lane = self.lanes.setdefault(settled.lane, LaneTally())
-            lane.add(reply.usage)
-            lane.seconds += reply.seconds
-        if settled.cost:
-            self.lanes.setdefault(settled.lane, LaneTally()).cost += settled.cost
+        replies = settled.replies[settled.before :]
+        if replies or settled.cost:
+            lane = self._lane(settled.lane)
+            lane.cost += settled.cost
+            for reply in replies:
+                lane.add(reply.usage)
+                lane.seconds += reply.seconds
+
+    def _lane(self, name: str) -> LaneTally:
+        lane = self.lanes.get(name)
+        if lane is None:
+            lane = self.lanes[name] = LaneTally()
+        return lane
 
     def paid(self, paid: Paid) -> None:
-        lane = self.lanes.setdefault(paid.lane, LaneTally())
+        lane = self._lane(paid.lane)
         lane.add(paid.usage)
         lane.unsettled += 1
         lane.cost += paid.cost
