@@ -33,7 +33,6 @@ from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
-from engine.core.tally import Tally
 from engine.core.till import Books, Money, Till
 from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled
 from engine.plan import Plan, check, from_data
@@ -215,14 +214,6 @@ def apply(agenda: Agenda, line: Line, where: Path | str) -> None:
             agenda.apply_paid(line)
     except (KeyError, ValueError) as error:
         raise JournalError(f"the journal in {where} contradicts itself: {error}. {segments.advice(str(where))}") from error
-
-
-def counts(directory: Path) -> dict[str, int]:
-    """Kept items of a run by step."""
-    tally = Tally(tuple(step.name for step in rundir.reopen(directory).recipe.steps))
-    for line in rundir.journal(directory):
-        tally.line(line)
-    return {name: step.kept for name, step in tally.steps.items()}
 
 
 def close_leases(journal: Journal, spent: Spent, t: float) -> None:

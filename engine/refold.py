@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine import app, context, rundir
+from engine import app, context, rundir, status
 from engine.core.agenda import Agenda
 from engine.core.faults import JournalError, PlanError
 from engine.core.refold import Different, Refold
@@ -40,7 +40,7 @@ def refold(directory: Path, new: Path, changes: list[str]) -> str:
     loaded = replanned(directory, changes)
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise PlanError(f"{new} is in use, and was left alone: a refold makes a new directory; choose another name")
-    old = app.counts(directory)
+    old = {name: step["kept"] for name, step in status.fold(directory)["steps"].items()}
     with ExitStack() as closing:
         closing.enter_context(_writable(new))
         new.mkdir(parents=True, exist_ok=True)
@@ -49,9 +49,8 @@ def refold(directory: Path, new: Path, changes: list[str]) -> str:
         closing.callback(disk.close)
         journal = Journal(disk, app.header(loaded), str(new), compress=loaded.plan.compress)
         folded = fold(loaded, journal, told(rundir.journal(directory), "lines folded:"), directory)
-        rundir.prepare(
-            loaded, disk, str(new), rundir.read_plan(directory).get("currency")
-        )  # last: before, it is no run, and cannot be taken for one
+        # last: before, it is no run, and cannot be taken for one
+        rundir.prepare(loaded, disk, str(new), rundir.read_plan(directory).get("currency"))
     return _report(directory, new, old, folded.agenda)
 
 

@@ -29,8 +29,8 @@ class Aimd:
         self._peak = max(self._peak, in_flight)
 
     def succeeded(self, now: float) -> None:
-        if now < self._cool or self._peak < SATURATED * self.limit:
-            return
+        if now < self._cool or self.limit >= self.most or self._peak < SATURATED * math.floor(self.limit):
+            return  # whole calls fill a limit that is none
         self.limit = min(self.most, self.limit + (1.0 / self.limit if self._slow else 1.0))
 
     def cut(self, now: float, cooldown: float | None = None) -> None:

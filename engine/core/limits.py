@@ -106,13 +106,14 @@ _PERIODS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "mon
 
 
 def hint(headers: Mapping[str, str], now_utc: float | None) -> float | None:
-    """Seconds that the server asks to wait: what it asks outright, else the largest reset of all its limits.
+    """Seconds that the server asks to wait: what it asks outright, else the largest reset of the limits that are used up, or of
+    which it does not tell what is left.
 
     Only for an answer that says that a limit was passed: an overloaded server tells its limits too, and they are not why.
     """
     if (seconds := asked(headers, now_utc)) is not None:
         return seconds
-    resets = [reading.reset_seconds or 0.0 for reading in readings(headers, now_utc)]
+    resets = [reading.reset_seconds or 0.0 for reading in readings(headers, now_utc) if not reading.remaining]
     return max(resets, default=0.0) or None  # a window that has just ended is no reason to ask at once, again and again
 
 

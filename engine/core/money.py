@@ -95,11 +95,6 @@ def converted(prices: Prices, rates: Mapping[Currency, Fraction], to: Currency) 
     return replace(prices, rate=rate)
 
 
-def exchanged(amount: int, rate: Fraction) -> int:
-    """Nano-units of one currency in another one, rounded up."""
-    return _up(amount * rate.numerator, rate.denominator)
-
-
 def cost(usage: Usage, prices: Prices) -> int | Unpriced:
     """Nano-units that the vendor bills for a call of this usage: the sum over all that has a price, rounded up once."""
     if (lack := lacking(usage, prices)) is not None:

@@ -60,6 +60,8 @@ def weight(usage: Usage, measure: str) -> float:
 
 RECENTLY = 10.0
 """Seconds in which a pace is measured."""
+NEAR = 0.25
+"""Share of a quota's mean rate from which on a refusal may be about the rate; below it, too many calls are in flight at once."""
 
 _TOLD = {
     Dimension.REQUESTS: "requests_per_minute",
@@ -241,7 +243,7 @@ class Ledger:
             self._strict, expected = True, self._weigh(ticket.usage)
             for one, meter in self._meters.items():
                 meter.mind_seconds(weight(expected, one) if one != "requests_per_minute" else 0.0)
-        elif (pace := window.recent(RECENTLY, now) * window.period / RECENTLY) > 0.7 * window.limit:
+        elif (pace := window.recent(RECENTLY, now) * window.period / RECENTLY) > NEAR * window.limit:
             window.refused(0.95 * pace, now)
         else:
             self.aimd.cut(now)

@@ -53,6 +53,7 @@ class Window:
         self._charges: deque[Charge] = deque()
         self._total = 0.0
         self._grows = math.inf
+        self._grew = -math.inf
         self._caution = 1
         self._others = (0.0, -math.inf)
 
@@ -112,10 +113,13 @@ class Window:
         return total
 
     def refused(self, accepted: float, now: float) -> None:
-        """A refusal with no truer word beside it: the account is believed to accept what it did accept."""
+        """A refusal with no truer word beside it: the account is believed to accept what it did accept. One that follows upon
+        growth says that this was too much, and the next growth comes later."""
+        if now < self._grew + 2 * self.period:
+            self._caution = min(RAREST, 2 * self._caution)
+        self._grew = -math.inf
         self.limit = min(self.limit, max(accepted, 0.01 * self.declared, 1.0))
         self._grows = now + self.period * self._caution
-        self._caution = min(RAREST, 2 * self._caution)
 
     def told(self, limit: float) -> None:
         """The server's own word on its limit, which only ever lowers ours."""
@@ -129,7 +133,9 @@ class Window:
 
     def _expire(self, now: float) -> None:
         if now >= self._grows:
-            self.limit = min(self.declared, self.limit * GROWTH)
+            if self._grew > -math.inf:
+                self._caution = max(1, self._caution // 2)  # the growth before this one was borne
+            self.limit, self._grew = min(self.declared, self.limit * GROWTH), now
             self._grows = now + self.period * self._caution if self.limit < self.declared else math.inf
         horizon = now - self.period - self._margin
         while self._charges and self._charges[0].t <= horizon:

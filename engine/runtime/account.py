@@ -99,6 +99,8 @@ class Account:
     """Its pump has a request in hand that waits for room."""
     _rng: Random = field(default_factory=Random, repr=False)
     _refusals: int = 0
+    _taught: bool = False
+    """A refusal was learnt from, and no answer has come since."""
     _usual: Usage = field(default_factory=Usage)
     _place: anyio.CancelScope | None = field(default=None, repr=False)
     """The last wait for a place in the row."""
@@ -171,7 +173,7 @@ class Account:
         self.ledger.observe(attempted.readings, ticket, now)
         fault = attempted.outcome
         if isinstance(fault, Reply):
-            self._refusals = 0
+            self._refusals, self._taught = 0, False
             self.breaker.succeeded()
             self.ledger.aimd.succeeded(now)
             return
@@ -195,11 +197,13 @@ class Account:
                 self.breaker.succeeded()  # the provider answered; what it said is about the request
 
     def _turned_away(self, fault: Fault, told: tuple[Reading, ...], ticket: Ticket, now: float) -> None:
-        """One lesson an episode: what was on its way when the pause began is no news."""
+        """One lesson an episode: what was on its way when the pause began is no news. Nor is a second refusal with no answer
+        since the first: a server that turns everything away says nothing of how much it would take."""
         fresh = not self.ledger.paused(now)
-        if fresh and fault.kind is FaultKind.RATE:
+        if fresh and fault.kind is FaultKind.RATE and not self._taught:
+            self._taught = True
             self.ledger.refused(ticket, told, now)
-        elif fresh:
+        elif fresh and fault.kind is FaultKind.BURST:
             self.ledger.ease(now)
         pause = fault.retry_after
         if pause is None and not fresh:
@@ -245,7 +249,7 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
 
 def says_nothing(quota: Quota) -> bool:
     """Whether a plan declares no figure at all for an account."""
-    return all(getattr(quota, name) is None for name in Quota.__dataclass_fields__ if name not in ("counts", "headroom"))
+    return all(getattr(quota, name) is None for name in Quota.__dataclass_fields__ if name not in ("counts", "headroom", "slice"))
 
 
 def declared(quota: Quota) -> Quota:

@@ -197,7 +197,7 @@ def following(disk: Disk, where: str) -> Iterator[Line]:
             except JournalError as error:
                 if not isinstance(error.__cause__, FileNotFoundError) or file.endswith(".zst"):
                     raise
-                file, ended = title(number, compressed=True), False  # it was compressed meanwhile
+                file, ended = f"{title(number)}.zst", False  # it was compressed meanwhile
                 continue
             if not ended and _next_file(disk, where, number + 1) is None:
                 return

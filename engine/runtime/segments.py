@@ -69,9 +69,9 @@ class Count:
         return Sealed(number, self.lines, self.size, self.hash.hexdigest())
 
 
-def title(number: int, *, compressed: bool = False) -> str:
-    """The file name of a segment."""
-    return f"{number:05}.jsonl{'.zst' if compressed else ''}"
+def title(number: int) -> str:
+    """The file name of a segment; where it is compressed, `.zst` follows."""
+    return f"{number:05}.jsonl"
 
 
 def on_disk(disk: Disk) -> dict[int, str]:

@@ -20,7 +20,6 @@ from engine.core.money import (
     converted,
     cost,
     exact,
-    exchanged,
     lacking,
     nano,
     own_server,
@@ -196,8 +195,6 @@ def test_prices_convert_by_the_rates_of_the_plan() -> None:
     assert isinstance(in_usd, Prices)
     assert cost(Usage(tokens_in=1_000_000), in_usd) == NANO
     assert cost(Usage(tokens_out=1), in_usd) == math.ceil(1000 / 7)
-    assert exchanged(10, Fraction(1, 7)) == 2
-    assert exchanged(14, Fraction(1, 7)) == 2
 
 
 def test_without_a_rate_there_is_no_price() -> None:
