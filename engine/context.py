@@ -61,6 +61,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
     newer version of ours does not change a run that has begun."""
     recipe = recipes.find(plan.recipe)
     options = plans.options(recipe.options, plan.options)
+    recipe = recipe.under(options)
     kept = kept if kept is not None and (kept / "plan.json").is_file() else None
     sources = Sources(
         seeds=_seeds(plan, recipe, options, kept),

@@ -197,7 +197,7 @@ def records(directory: Path) -> Iterator[Record]:
     for line in journal(directory):
         if not isinstance(line, Settled) or line.fault is not None:
             continue
-        if line.step == recipe.growing.name:
+        if line.step == recipe.source_step.name:
             grown = list(_grown(recipe, line, Record("", {}, {}, {}, {})))[:left]
             left -= len(grown)
         else:

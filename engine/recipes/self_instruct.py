@@ -222,6 +222,10 @@ def read_instances(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     ]
 
 
+def invalid(item: Item, ask: Ask) -> str | None:
+    return filters.invalid(item)
+
+
 def choose_instances(items: Sequence[Item], ask: Ask) -> list[str | None]:
     """All are lost where one input has two outputs; a repeated instance is kept once; `max_instances` stay."""
     options: Options = ask.context.options
@@ -289,7 +293,7 @@ RECIPE = Recipe(
             role="answer",
             ask=ask_instances,
             read=read_instances,
-            checks=(filters.invalid,),
+            checks=(invalid,),
             together=choose_instances,
             subjects=("record",),
             tries=2,
