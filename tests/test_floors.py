@@ -26,7 +26,7 @@ FLOORS = {
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
-        engine/core/agenda engine/core/settler engine/core/past engine/core/refold
+        engine/core/documents engine/core/agenda engine/core/settler engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
@@ -36,6 +36,7 @@ FLOORS = {
     "F3 effects": """
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
+        engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control
     """,
