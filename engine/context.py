@@ -77,7 +77,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         filters=tuple(resolve(name) for name in options.filters),
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
-        rouge_max=options.rouge_max,
+        rouge_max=recipe.rouge_max(options),
         avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
     return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))
@@ -185,7 +185,7 @@ def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str
         own = None
     if own is not None and not own.is_dir():
         raise PlanError(f"options.templates must be a folder, and {own} is none")
-    ours = Path(recipes.__file__).parent / "templates" / recipe.name / options.language
+    ours = Path(recipes.__file__).parent / "templates" / recipe.name / options.language.split("-")[0]  # zh-TW reads what zh does
     folders = [folder for folder in (own, kept / "templates" if kept else None, ours) if folder is not None]
     found: dict[str, str] = {}
     for name in recipe.templates(options):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from operator import attrgetter
 from random import Random
 from typing import Any, NamedTuple
 
@@ -119,9 +120,9 @@ class Step:
     """Chooses the examples of a prompt; recorded by id, so that the prompt can be built again."""
     gate: Callable[[Item, Context], str | None] | None = None
     """Looks at an item before it is asked about: one with a reason is settled with it, and costs no call."""
-    distinct: Callable[[Any], tuple[str, float] | None] | None = None
-    """Given the options, the field in which a document must not resemble an earlier one, and the ROUGE-L above which it does;
-    looked at after `gate`, before the first call. Only for a step of `INPUT`."""
+    distinct: Callable[[Item, Context], tuple[str, float] | None] | None = None
+    """The text by which a document must not resemble an earlier one, and the ROUGE-L above which it does; `None`: it may. Looked
+    at after `gate`, before the first call. Only for a step of `INPUT`."""
     apart: Callable[[Any], str | None] | None = None
     """Given the options, the earlier step whose answer must come from another provider than this step's, if there is one."""
     checks: tuple[Callable[[Item, Ask], str | None], ...] = ()
@@ -153,6 +154,8 @@ class Recipe:
     """Name of the seed file that comes with the product; `{language}` stands for the options' language. "": it needs none."""
     provenance: Callable[[Item], Item] | None = None
     """What an export tells of where a record comes from, besides the lanes and models of its steps."""
+    rouge_max: Callable[[Any], float] = attrgetter("rouge_max")
+    """Given the options, the ROUGE-L above which an item resembles an earlier one in its unique field."""
     chosen: Callable[[Any], tuple[str, ...]] | None = None
     """Given the options, the names of the steps that a run has; without it, it has all."""
     version: int = 1
