@@ -24,7 +24,7 @@ import rapidfuzz
 from structlog.typing import FilteringBoundLogger
 
 import providers
-from engine import context, funds, rundir
+from engine import context, funds, inputs, rundir
 from engine.core import lines
 from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
@@ -34,7 +34,7 @@ from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
-from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled
+from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled, Translation
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
@@ -43,6 +43,7 @@ from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
 from engine.runtime.disk import Directory
+from engine.runtime.feeding import Read
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
@@ -119,12 +120,14 @@ async def arun(
             accounts = await _accounts(loaded, folder, stack, priced)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
+            documents = await anyio.to_thread.run_sync(reader, loaded, agenda, folder, abandon_on_cancel=True)
             world = World(
                 wire=await stack.enter_async_context(Wire(clock)),
                 append=journal.append,
                 clock=clock,
                 log=log,
                 on_pulse=_told(folder, on_pulse),
+                documents=documents,
             )
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
@@ -137,6 +140,18 @@ async def arun(
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
+
+
+def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
+    """Who reads the documents that are still to be asked about; `None` for a recipe without, and where none is wanted any more.
+    Blocks for as long as it takes to find the place, and to count what a sample is drawn from."""
+    if agenda.intake is None or agenda.intake.over:
+        return None
+    if loaded.source is None:
+        raise PlanError("the input of this run is not where [input] says: give its path, and the run goes on where it stopped")
+    size = getattr(loaded.context.options, "sample", None)
+    drawn = (size, rundir.count(loaded, Directory(folder), str(folder))) if size is not None else None
+    return inputs.reader(loaded.source, agenda.documents(), loaded.plan.seed, drawn)
 
 
 def _log(folder: Path, closing: ExitStack) -> FilteringBoundLogger:
@@ -252,28 +267,55 @@ def opened(loaded: context.Loaded) -> list[Lane]:
                 f"options.parity asks what was published, which were completions, and lanes.{lane.name} is a chat: give it "
                 'style = "completion" if its server takes that, or leave parity out'
             )
-    for step in loaded.recipe.steps:
-        if not any(step.role in lane.roles for lane in made):
-            raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
+    _check_roles(loaded, made)
     for lane in made:
         lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
     return made
 
 
+def _check_roles(loaded: context.Loaded, made: list[Lane]) -> None:
+    """Every step has a lane; one that must be answered by another engine than its item's step has two."""
+    for step in loaded.recipe.steps:
+        serving = [lane for lane in made if step.role in lane.roles]
+        if not serving:
+            what = "translates (llm_translate makes one of a language model)" if step.asks == (Translation,) else "writes"
+            raise PlanError(
+                f"no lane serves the role {step.role!r} of the step {step.name}: add it to the role of a lane whose provider {what}, "
+                "or leave role out there"
+            )
+        other = step.apart(loaded.context.options) if step.apart is not None else None
+        if other is not None:
+            role = loaded.recipe.step(other).role
+            engines = {lane.engine for lane in serving}
+            if any(engines == {lane.engine} for lane in made if role in lane.roles):
+                named = ", ".join(lane.name for lane in serving)
+                raise PlanError(
+                    f"{step.name} must be answered by another engine than {other}, and {named} is one: add a lane with another "
+                    f"provider, address or model for the role {step.role!r}, or leave out the option that demands it"
+                )
+
+
 def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     provider = providers.find(plan.provider)
+    style = plan.style or provider.style(plan)
+    takes = {Translation, Chat if style == "chat" else Completion} & set(provider.accepts)
+    if not takes:
+        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
+    served = [step.role for step in recipe.steps if takes & set(step.asks)]
     known = [step.role for step in recipe.steps]
     for role in plan.role:
         if role not in known:
             raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {', '.join(known)}")
+        if role not in served:
+            what = "translate" if takes == {Translation} else "write"
+            raise PlanError(f"lanes.{name}.role: the provider {plan.provider} can only {what}, which {role!r} is not about")
+    if not served:
+        raise PlanError(f"lanes.{name}: the provider {plan.provider} translates, and the recipe {recipe.name} has no use for it")
     if plan.provider == "local" and plan.quota.concurrent is None:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
-    style = plan.style or provider.style(plan)
-    if (Chat if style == "chat" else Completion) not in provider.accepts:
-        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
-    return Lane(name, plan, provider, frozenset(plan.role or known), style)
+    return Lane(name, plan, provider, frozenset(plan.role or served), style)
 
 
 def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack, priced: Money) -> Journal:

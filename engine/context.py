@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 import orjson
 
+from engine import inputs, recipes, seedfile
 from engine import plan as plans
-from engine import recipes, seedfile
 from engine.core.faults import JournalError, PlanError
 from engine.core.filters import FILTERS, Filter, of_user
 from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
 from engine.core.types import Item
+from engine.runtime.source import Source
 
 ASKED = ("instruction", "prompt", "question", "query", "text")
 """Keys under which data sets keep what is asked, in the order in which they are looked for."""
@@ -50,6 +51,8 @@ class Loaded:
     context: Context
     sources: Sources
     identity: dict[str, Any]
+    source: Source | None = None
+    """The user's documents; `None` where the recipe asks about none, or where they are not at hand."""
 
     @property
     def fingerprint(self) -> str:
@@ -59,6 +62,15 @@ class Loaded:
 def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
     """The plan with all its texts. `kept`, a run directory, gives its own copies of the texts that come with the product: a
     newer version of ours does not change a run that has begun."""
+    return _loaded(plan, kept, inputs.at_hand)
+
+
+def reload(plan: plans.Plan, kept: Path) -> Loaded:
+    """Likewise for a run that is only looked at: its documents need not be there, what it knows of them is taken as it stands."""
+    return _loaded(plan, kept, inputs.recorded)
+
+
+def _loaded(plan: plans.Plan, kept: Path | None, origin: inputs.Origin) -> Loaded:
     recipe = recipes.find(plan.recipe)
     options = plans.options(recipe.options, plan.options)
     recipe = recipe.under(options)
@@ -80,7 +92,11 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         rouge_max=recipe.rouge_max(options),
         avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
-    return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))
+    identity, source = _identity(plan, recipe, options, sources), None
+    if inputs.asks_about_documents(recipe, plan.input, plan.goal) and plan.input is not None:
+        given = origin(plan.input, recipe, kept)
+        source, identity["input"] = given.source, given.identity
+    return Loaded(plan, recipe, context, sources, identity, source)
 
 
 def resolve(name: str) -> Filter:

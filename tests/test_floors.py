@@ -26,7 +26,8 @@ FLOORS = {
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
-        engine/core/documents engine/core/agenda engine/core/settler engine/core/past engine/core/refold
+        engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
+        engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
@@ -42,10 +43,11 @@ FLOORS = {
         engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
+        engine/runtime/leasing engine/runtime/judging engine/runtime/feeding engine/runtime/asking engine/runtime/pulse
+        engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": "engine/seedfile engine/inputs engine/context engine/rundir engine/funds engine/app",
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather

@@ -104,6 +104,11 @@ def named(number: int) -> str:
     return f"input/{number}.0"
 
 
+def numbered(id: str) -> int:
+    """The number of the document with that id."""
+    return int(id.removeprefix("input/").removesuffix(".0"))
+
+
 def made(number: int, raw: Raw, form: Form) -> Document:
     """The document that a record is, or the reason why it is none."""
     match raw:

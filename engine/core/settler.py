@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from engine.core import lines, recipe, retry
 from engine.core.agenda import MALFORMED, Agenda
 from engine.core.faults import Fault, FaultKind
+from engine.core.intake import Admission, Arrival, Intake
 from engine.core.parse import Malformed
-from engine.core.recipe import Context, Verdict
+from engine.core.recipe import INPUT, Context, Verdict
 from engine.core.rng import digest, stream
 from engine.core.types import Call, Heard, Paid, Request, Settled, Style, Usage, prompt_text, total
 
+Judgement: TypeAlias = Verdict | Malformed | Admission
 NOTHING = Verdict((), ())
 PARK_AFTER = 120.0
 """A hint of more seconds than this parks the account."""
@@ -54,26 +57,61 @@ class Settler:
             request = recipe.draw(step, request, self.context, self.agenda.pool)
         return replace(recipe.compose(step, request, self.context, style), heard=())
 
-    def judge(self, heard: Heard) -> Verdict | Malformed:
-        """What an answer is worth. The heavy part of settling, which changes nothing: it may run in a thread, while nothing else
-        is settled."""
-        if heard.fault is not None:
+    def turned_away(self, request: Request) -> str | None:
+        """Why nothing is to be asked about an item; `None` where there is no reason, or where the question was put before."""
+        step = self.agenda.recipe.step(request.step)
+        if step.gate is None or step.source is INPUT or request.calls or request.again or request.try_:
+            return None  # documents were judged when they came in
+        return step.gate(request.item, self.context)
+
+    def judge(self, arrival: Heard | Arrival) -> Judgement:
+        """What an answer is worth, or whether a document is to be asked about. The heavy part of settling, which changes nothing:
+        it may run in a thread, while nothing else is settled."""
+        if isinstance(arrival, Arrival):
+            return self._intake.judge(arrival)
+        if arrival.skipped is not None:
+            return Verdict((), ((0, {}, arrival.skipped),))
+        if arrival.fault is not None:
             return NOTHING
-        step = self.agenda.recipe.step(heard.request.step)
+        step = self.agenda.recipe.step(arrival.request.step)
         try:
-            drafts = recipe.read(step, heard.request, self.context, heard.replies)
+            drafts = recipe.read(step, arrival.request, self.context, arrival.replies)
         except Malformed as malformed:
             return malformed
-        return recipe.judge(step, heard.request, self.context, drafts, self.agenda.index)
+        return recipe.judge(step, arrival.request, self.context, drafts, self.agenda.index)
 
-    def decide(self, heard: Heard, verdict: Verdict | Malformed, now: float) -> list[bytes]:
-        """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
-        if heard.fault is not None:
-            return self._on_fault(heard, heard.fault, now)
-        self._answered[heard.lane] += 1
-        if isinstance(verdict, Malformed):
-            return self._again(heard, verdict.reason, now)
-        return [self._settle(heard, verdict)]
+    def decide(self, arrival: Heard | Arrival, judgement: Judgement, now: float) -> list[bytes]:
+        """The journal lines that it makes, none where it costs nothing and is asked again, or is still to be asked about. The
+        agenda has taken it in."""
+        if isinstance(arrival, Arrival):
+            assert isinstance(judgement, Admission)
+            return self._admit(arrival, judgement)
+        assert not isinstance(judgement, Admission)
+        if arrival.fault is not None:
+            return self._on_fault(arrival, arrival.fault, now)
+        if arrival.skipped is None:
+            self._answered[arrival.lane] += 1
+        if isinstance(judgement, Malformed):
+            return self._again(arrival, judgement.reason, now)
+        return [self._settle(arrival, judgement)]
+
+    def released(self) -> list[Arrival]:
+        """Documents that are to be judged again, since what they resembled has been settled."""
+        return self.agenda.intake.released() if self.agenda.intake is not None else []
+
+    @property
+    def _intake(self) -> Intake:
+        assert self.agenda.intake is not None, "only a recipe that asks about documents is given any"
+        return self.agenda.intake
+
+    def _admit(self, arrival: Arrival, admission: Admission) -> list[bytes]:
+        self._intake.admit(arrival, admission)
+        if admission.reason is None:
+            return []
+        number, item = arrival.document.number, arrival.document.item
+        request = Request(step=self._intake.step.name, index=number, of=item["id"], item=item)
+        heard = Heard(request, "", arrival.t, skipped=admission.reason)
+        return [self._settle(heard, Verdict((), ((0, {}, admission.reason),)))]
 
     def _on_fault(self, heard: Heard, fault: Fault, now: float) -> list[bytes]:
         request = heard.request
@@ -130,7 +168,7 @@ class Settler:
         return [line]
 
     def _settle(self, heard: Heard, verdict: Verdict) -> bytes:
-        request = heard.request
+        request, fed = heard.request, self.agenda.recipe.step(heard.request.step).source is INPUT
         settled = Settled(
             step=request.step,
             index=request.index,
@@ -139,7 +177,7 @@ class Settler:
             t=heard.t,
             shown=tuple(item["id"] for item in request.shown),
             style=request.style,
-            q=digest(prompt_text(request.calls)),
+            q=digest(prompt_text(request.calls)) if heard.skipped is None else "",
             lane=heard.lane,
             replies=heard.replies,
             fault=heard.fault,
@@ -148,6 +186,8 @@ class Settler:
             again=request.again,
             before=heard.before,
             cost=heard.cost if heard.fault is None else 0,  # a failed attempt has a paid line of its own
+            item=request.item if fed else None,
+            engine=heard.engine if request.step in self.agenda.engines_of else "",
         )
         self.agenda.apply(settled)
         return lines.write_settled(settled)

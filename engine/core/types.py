@@ -266,6 +266,8 @@ class Request:
     """A lane that failed it answered others meanwhile: the fault may lie in the request itself."""
     again: bool = False
     """It settled with a fault before, and its next answer takes that one's place."""
+    unlike: str = ""
+    """Engine that must not answer it, having answered what it is about."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -290,6 +292,10 @@ class Heard:
     """What this attempt cost, in nano-units of the plan's currency; 0 where the lane has no price."""
     used: Usage | None = None
     """What the call that failed used, where its stream told as much."""
+    skipped: str | None = None
+    """Why nothing was asked at all."""
+    engine: str = ""
+    """Who was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +322,15 @@ class Settled:
     """The first so many replies are on paid lines, too: an attempt was cut short after them."""
     cost: int = 0
     """What the other replies cost, in nano-units of the plan's currency at that time's prices."""
+    item: Item | None = None
+    """The document that it is about, in a step that asks about the input: nobody needs the input again to read the journal."""
+    engine: str = ""
+    """Who answered, where another step has to be answered by somebody else."""
+
+    @property
+    def skipped(self) -> bool:
+        """Nothing was asked: what it is about was turned away before."""
+        return self.fault is None and not self.replies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,6 +387,8 @@ class LaneView:
     """No other open lane serves any of its roles, so `avoid` has to give way."""
     yields: frozenset[str] = frozenset()
     """Roles of which a cheaper or heavier lane has room just now, so that new work is left to it; retries are not."""
+    engine: str = ""
+    """Provider, address and model: lanes that are the same engine make the same mistakes."""
 
 
 def prompt_text(calls: tuple[Call, ...]) -> str:

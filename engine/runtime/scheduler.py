@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from engine.core import lines
 from engine.core.agenda import Agenda
 from engine.core.faults import EngineError
+from engine.core.intake import Arrival
 from engine.core.recipe import Context
 from engine.core.settler import PARK_AFTER, Settler
 from engine.core.till import Till
@@ -27,6 +29,7 @@ from engine.core.types import Heard, Stepped
 from engine.runtime.account import Account
 from engine.runtime.asking import Asking
 from engine.runtime.clock import BEAT, Clock
+from engine.runtime.feeding import Feeding, Read
 from engine.runtime.judging import Judging, Worker, in_thread
 from engine.runtime.leasing import Boxes
 from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn
@@ -49,6 +52,8 @@ class World:
     worker: Worker = in_thread
     on_pulse: Callable[[Pulse], None] = field(default=lambda pulse: None)
     """Called once a second on the loop: it must not block."""
+    documents: Read | None = None
+    """Reads on in the user's input, where the recipe asks about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +104,10 @@ class Scheduler:
         self._mistake: EngineError | None = None
         self._judging = Judging(self._settler, world.worker)
         self._bell = Bell()
-        self._done: Mailbox[Heard] = Mailbox(BOUND)
+        self._done: Mailbox[Heard | Arrival] = Mailbox(BOUND)
         self._out: Mailbox[Entry] = Mailbox(BOUND)
         self._calls = anyio.CancelScope()
-        boxes = Boxes(self._done, self._out, self._bell, self._look)
+        self._boxes = boxes = Boxes(self._done, self._out, self._bell, self._look)
         self._asking = Asking(accounts, self._settler, boxes, world, patience.attempt, till)
 
     async def run(self) -> Pulse:
@@ -143,6 +148,7 @@ class Scheduler:
             goal=agenda.goal,
             kept=agenda.kept,
             records=agenda.records,
+            documents=agenda.documents_settled,
             in_flight=agenda.in_flight,
             lag=lag,
             lanes=tuple(seen(account, lane, now) for account, lane in self._lanes.values()),
@@ -184,9 +190,19 @@ class Scheduler:
         async with anyio.create_task_group() as side:
             side.start_soon(self._beat)
             side.start_soon(self._limit_grace)
+            side.start_soon(self._feed)
             with self._calls:
                 await self._asking.run()
             side.cancel_scope.cancel()
+
+    async def _feed(self) -> None:
+        world = self._world
+        if world.documents is None:
+            return
+        try:
+            await Feeding(self._agenda, world.documents, self._boxes, world.worker, world.clock).run()
+        except EngineError as error:  # the input cannot be read on
+            self._fail(error)
 
     # Settling and writing
 
@@ -195,23 +211,33 @@ class Scheduler:
             turn = Turn()
             try:
                 while batch := await self._done.take():
-                    for heard in batch:
+                    waiting = deque(batch)
+                    while waiting:
                         await turn.end()
-                        try:
-                            verdict = await self._judging.verdict(heard)
-                        except EngineError as error:  # a filter of the user's: what else has arrived is settled first
-                            self._mistake = self._mistake or error
-                            self.stop(RunState.FAILED, str(error))
-                            continue
-                        for line in self._settler.decide(heard, verdict, anyio.current_time()):
-                            await self._out.put(Entry(line))
+                        await self._settle_one(waiting.popleft())
+                        waiting.extendleft(reversed(self._settler.released()))
                     self._look()
                     self._bell.ring()
+                    self._boxes.hungry.ring()
             except Closed:
                 pass  # the scribe is gone, and its error ends the run
             finally:
                 self._done.close()
                 self._out.close()
+
+    async def _settle_one(self, arrival: Heard | Arrival) -> None:
+        try:
+            judgement = await self._judging.verdict(arrival)
+        except EngineError as error:  # a filter of the user's: what else has arrived is settled first
+            self._fail(error)
+            return
+        for line in self._settler.decide(arrival, judgement, anyio.current_time()):
+            await self._out.put(Entry(line))
+
+    def _fail(self, error: EngineError) -> None:
+        """Something of the user's is wrong: the run ends in order, and raises it."""
+        self._mistake = self._mistake or error
+        self.stop(RunState.FAILED, str(error))
 
     async def _scribe(self) -> None:
         """One write and one sync for all lines that have gathered meanwhile; then what waited for one of them to last."""

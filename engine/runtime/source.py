@@ -47,10 +47,14 @@ class File:
     name: str
 
 
+def paths(plan: InputPlan) -> tuple[str, ...]:
+    return (plan.path,) if isinstance(plan.path, str) else plan.path
+
+
 def found(plan: InputPlan) -> list[File]:
     """The files that `path` names, in the order in which they are read. Raises `PlanError` where one is missing."""
     files: list[File] = []
-    for place in map(Path, (plan.path,) if isinstance(plan.path, str) else plan.path):
+    for place in map(Path, paths(plan)):
         if place.is_dir():
             files += _within(place)
         elif place.exists():
