@@ -166,6 +166,7 @@ def _patience(plan: Plan) -> Patience:
         group=plan.group,
         park_after=plan.park_after,
         parked=plan.when_parked,
+        cut_after=plan.cut_after,
     )
 
 

@@ -23,7 +23,8 @@ FLOORS = {
         engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
         engine/core/limits engine/core/loops
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
-        engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
+        engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
+        engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
