@@ -24,6 +24,7 @@ from engine.core.filters import FILTERS, Filter, of_user
 from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
 from engine.core.types import Item
+from engine.identify import identify
 
 ASKED = ("instruction", "prompt", "question", "query", "text")
 """Keys under which data sets keep what is asked, in the order in which they are looked for."""
@@ -77,7 +78,8 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         filters=tuple(resolve(name) for name in options.filters),
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
-        rouge_max=recipe.rouge_max(options),
+        rouge_max=options.rouge_max,
+        identify=identify,
         avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
     return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))

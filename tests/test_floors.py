@@ -20,7 +20,9 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/limits
+        engine/core/text engine/core/scripts engine/core/marks engine/core/languages engine/core/numerals engine/core/parts
+        engine/core/repeats engine/core/parse engine/core/score engine/core/roundtrip
+        engine/core/filters engine/core/dedup engine/core/limits
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
@@ -42,7 +44,7 @@ FLOORS = {
         engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": "engine/seedfile engine/identify engine/context engine/rundir engine/funds engine/app",
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
