@@ -14,7 +14,9 @@ from types import MappingProxyType
 from engine.core.scripts import primary
 
 _PLAIN = str.maketrans("０１２３４５６７８９．％", "0123456789.%") | {0xA0: ",", 0x2009: ",", 0x202F: ","}
+_SWAPPED = str.maketrans(".,", ",.")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
+_TIME = re.compile(r"(?<![\d.:])([01]?\d|2[0-4])[:：]([0-5]\d)(?![\d:])")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _COMMA_DECIMALS = frozenset(
     re.findall(r"\w+", "bg ca cs da de el es et fi fr hr hu id is it lt lv mk nb nl no pl pt ro ru sk sl sr sv tr uk vi")
@@ -56,13 +58,17 @@ SPELLED = 12
 def written(text: str, language: str) -> Counter[Decimal]:
     """The numbers that `text` gives in digits, with a scale that follows them ("3 million", "3万") multiplied in.
 
-    Separators are read as the language has them; digits in groups that are no number (dates, versions) are single numbers.
+    Separators are read as the language has them. Digits in groups that are no number (dates, versions, hours and minutes) are
+    single numbers; full hours have no minutes, so 3:00 is 3.
     """
-    found: Counter[Decimal] = Counter()
     text = text.translate(_PLAIN)
+    found: Counter[Decimal] = Counter()
+    for hour, minute in _TIME.findall(text):
+        found.update([Decimal(hour), Decimal(minute)] if int(minute) else [Decimal(hour)])
+    text = _TIME.sub(" ", text)
     commas = primary(language) in _COMMA_DECIMALS
     for match in _DIGITS.finditer(text):
-        token = match.group().translate(str.maketrans(".,", ",.")) if commas else match.group()
+        token = match.group().translate(_SWAPPED) if commas else match.group()
         values = list(_values(token))
         if len(values) == 1 and (times := _TIMES.match(text, match.end())):
             values = [values[0] * _scale(times)]

@@ -16,6 +16,7 @@ import msgspec
 from engine.core.languages import Identify, foreign
 from engine.core.marks import MARKS, marks, plain
 from engine.core.numerals import changed
+from engine.core.parts import sentences
 from engine.core.repeats import repeats
 from engine.core.score import chrf, rouge_l
 from engine.core.scripts import letters_of, primary, scripts, share_of, traditional
@@ -40,16 +41,20 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     untranslated_max: Portion = 0.3
     """`untranslated`: share of the source's script among the letters of the pivot, where the languages have different ones.
     Off: 1."""
-    copied_max: Count = 5
-    """`copied`: words in a row that the pivot took over from the source, those with a capital letter not counted; in scripts
-    without spaces, characters. Off: a large number."""
+    copied_max: Count | None = None
+    """`copied`, `left`: words in a row that the pivot took over from the source, or the result from the pivot, those with a
+    capital letter and short quotations not counted; in scripts without spaces, characters. Default: 2 words, 7 characters.
+    Off: a large number."""
     language_max: Portion = 0.5
     """`language`, `pivot_language`: how sure it may be that a text is in another language than it should be. Off: 1."""
     script_max: Portion = 0.3
-    """`script`: by how much the share of traditional Chinese characters may have changed. Off: 1."""
+    """`script`: by how much the share of traditional Chinese characters may have changed, in the whole or in a sentence. A pivot
+    is held against what its language tag says: `zh-TW`, `zh-HK` and `zh-Hant` are traditional. Off: 1."""
     repeats_max: Count = 4
     """`loop`: how often one run of six words (characters in Chinese) may stand in pivot or result, where the source repeats less.
     Off: a large number."""
+    unfinished: bool = True
+    """`unfinished`: the source ends as a sentence does, and pivot or result, no longer than the source, in the middle of one."""
     numbers: bool = True
     """`numbers`: a number lost or made up, whether in digits or in words."""
     links: bool = True
@@ -81,10 +86,11 @@ class Scores(NamedTuple):
     ratio: float
     untranslated: float
     copied: int
+    left: int
     repeats: int
     """In pivot or result, 0 where the source repeats itself as often."""
     script: float
-    """Change of the share of traditional characters, 0 where it cannot be told."""
+    """Largest change of the share of traditional characters, 0 where it cannot be told."""
 
     def rounded(self) -> dict[str, float]:
         return {name: round(value, 4) for name, value in self._asdict().items()}
@@ -99,7 +105,8 @@ def measure(trip: Trip) -> Scores:
         rouge_l=rouge_l(source, back),
         ratio=len("".join(trip.back.split())) / length if length else 0.0,
         untranslated=_untranslated(trip),
-        copied=_copied(trip),
+        copied=_taken_over(trip.source, trip.pivot, trip.language),
+        left=_left(trip),
         repeats=again if again > repeats(source) else 0,
         script=_script(trip),
     )
@@ -111,21 +118,31 @@ def _untranslated(trip: Trip) -> float:
     return share_of(trip.language, plain(trip.pivot))
 
 
-def _copied(trip: Trip) -> int:
-    if primary(trip.language) == primary(trip.pivot_language):
-        return 0
-    return _longest_run(_spoken(trip.source, trip.language), _spoken(trip.pivot, trip.language))
+def _left(trip: Trip) -> int:
+    """What stands untranslated in the result, unless it stood in the source, too: a quotation, a title."""
+    found = _taken_over(trip.pivot, trip.back, trip.pivot_language)
+    return found if found > _taken_over(trip.source, trip.back, trip.pivot_language) else 0
 
 
-_WORD = re.compile(r"[^\W\d_]+")
+def _taken_over(before: str, after: str, language: str) -> int:
+    """The longest run of words of `language` that a translation took over. What stands in quotation marks may well have to."""
+    return _longest_run(_spoken(_QUOTED.sub(_GAP, before), language), _spoken(after, language))
+
+
+_DENSE = ("Han", "Kana", "Hangul", "Thai")
+"""Scripts of which few characters say much; most of them have no spaces between words."""
+
+_GAP = "\0"
+_WORD = re.compile(rf"[^\W\d_]+|{_GAP}")
+_QUOTED = re.compile(r"[\"“][^\"“”\n]{1,40}[\"”]|「[^「」\n]{1,20}」|《[^《》\n]{1,40}》|(?<!\w)'[^'\n]{1,40}'(?!\w)")
 
 
 def _spoken(text: str, language: str) -> list[str]:
     """The words of a text that are written as the language writes, as they stand there; characters where it has no spaces."""
     found = _WORD.findall(plain(text))
-    if scripts(language)[0] in ("Han", "Thai"):
-        return [letter for word in found for letter in word if letters_of(language, letter)]
-    return [word for word in found if letters_of(language, word[0])]
+    if scripts(language)[0] in _DENSE:
+        found = [letter for word in found for letter in word]
+    return [word for word in found if word == _GAP or letters_of(language, word[0])]
 
 
 def _longest_run(a: list[str], b: list[str]) -> int:
@@ -144,10 +161,22 @@ def _longest_run(a: list[str], b: list[str]) -> int:
 
 
 def _script(trip: Trip) -> float:
-    if scripts(trip.language) != ("Han",):
-        return 0.0
-    before, after = traditional(trip.source), traditional(trip.back)
-    return abs(after - before) if before is not None and after is not None else 0.0
+    change = 0.0
+    if primary(trip.language) == "zh" and (before := traditional(trip.source)) is not None:
+        change = max(change, *(abs(after - before) for after in _shares(trip.back)), 0.0)
+    if primary(trip.pivot_language) == "zh":
+        expected = 1.0 if _TRADITIONAL.search(trip.pivot_language) else 0.0
+        change = max(change, *(abs(after - expected) for after in _shares(trip.pivot)), 0.0)
+    return change
+
+
+_TRADITIONAL = re.compile(r"-(?:Hant|TW|HK|MO)\b", re.IGNORECASE)
+
+
+def _shares(text: str) -> list[float]:
+    """Shares of traditional characters, in the whole text and in each of its sentences, where they can be told."""
+    found = [traditional(part) for part in (text, *sentences(text))]
+    return [share for share in found if share is not None]
 
 
 # The checks
@@ -164,7 +193,15 @@ def untranslated(trip: Trip, scores: Scores, gate: Gate) -> str | None:
 
 
 def copied(trip: Trip, scores: Scores, gate: Gate) -> str | None:
-    return _told("copied", scores.copied) if scores.copied > gate.copied_max else None
+    if scores.copied > _run_max(trip.language, gate):
+        return _told("copied", scores.copied)
+    return _told("left", scores.left) if scores.left > _run_max(trip.pivot_language, gate) else None
+
+
+def _run_max(language: str, gate: Gate) -> int:
+    if gate.copied_max is not None:
+        return gate.copied_max
+    return 7 if scripts(language)[0] in _DENSE else 2
 
 
 def loop(trip: Trip, scores: Scores, gate: Gate) -> str | None:
@@ -179,6 +216,17 @@ def ratio(trip: Trip, scores: Scores, gate: Gate) -> str | None:
     if scores.ratio < gate.ratio_min:
         return _told("too_little", scores.ratio)
     return _told("too_much", scores.ratio) if scores.ratio > gate.ratio_max else None
+
+
+_END = re.compile(r"[.!?。！？…；;:：][\"'”’」』）)\]*_`}]*\s*\Z")
+
+
+def unfinished(trip: Trip, scores: Scores, gate: Gate) -> str | None:
+    if not gate.unfinished or not _END.search(trip.source):
+        return None
+    if not _END.search(trip.pivot):
+        return "unfinished (pivot)"
+    return None if scores.ratio >= 1 or _END.search(trip.back) else "unfinished (back)"
 
 
 def too_far(trip: Trip, scores: Scores, gate: Gate) -> str | None:
@@ -204,10 +252,10 @@ def preserved(trip: Trip, scores: Scores, gate: Gate) -> str | None:
 
 def chrf_min(language: str) -> float:
     """The default of `Gate.chrf_min`: n-grams of ideographs meet far less often than those of letters."""
-    return 0.15 if scripts(language)[0] in ("Han", "Kana", "Thai", "Hangul") else 0.35
+    return 0.15 if scripts(language)[0] in _DENSE else 0.35
 
 
-CHECKS: tuple[Check, ...] = (empty, untranslated, copied, loop, script, ratio, too_far, preserved, too_near)
+CHECKS: tuple[Check, ...] = (empty, untranslated, copied, loop, script, ratio, unfinished, too_far, preserved, too_near)
 
 
 def fault(trip: Trip, scores: Scores, gate: Gate, identify: Identify) -> str | None:
