@@ -27,6 +27,7 @@ _HEADED_LABEL = re.compile(r"^[ \t]*#{1,6}[ \t]+(Input|Output|Class label)[ \t]*
 _HEADED_EXAMPLE = re.compile(
     r"^([ \t]*)(?:#{1,6}[ \t]+)?(?:\*\*|__)?(Example[ \t]?\d*)[.:]?(?:\*\*|__)?[.:]?[ \t]*$", re.MULTILINE
 )
+_ASKED = re.compile(r"(?:^|\n)[ \t#]*(?:Instruction|Task|Prompt|Question|指令|任务|提示|问题)[ \t]*[:：]", re.IGNORECASE)
 _NOTHING = re.compile(r"^\W*(?:none|n/?a|no input|noinput|not applicable|empty)\W*$", re.IGNORECASE)
 
 
@@ -133,6 +134,24 @@ def plain_labels(text: str) -> str:
 def blank_if_none(text: str) -> str:
     """`text`, or "" where it only says that there is no input ("None", "N/A", "<noinput>")."""
     return "" if _NOTHING.match(text) else text
+
+
+def instruction(text: str) -> str:
+    """The instruction in a reply that should be nothing else, white space collapsed: without a label before it, a remark before
+    or after it, emphasis, or quotation marks around all of it. None there: `Malformed`."""
+    text = _EMPHASIS.sub(r"\2", text).strip()
+    if label := _ASKED.search(text):
+        text = text[label.end() :].strip().split("\n\n", 1)[0]
+    opening, _, rest = text.partition("\n")
+    if rest.strip() and opening.rstrip().endswith((":", "：")):
+        text = rest.strip().split("\n\n", 1)[0]
+    found = collapse(text)
+    for left, right in ('""', "“”", "「」", "''", "‘’"):
+        if len(found) > 1 and found.startswith(left) and found.endswith(right) and not {left, right} & set(found[1:-1]):
+            found = found[1:-1].strip()
+    if not found:
+        raise Malformed("no_instruction")
+    return found
 
 
 class Block(NamedTuple):

@@ -145,6 +145,8 @@ class Recipe:
     """The limits of the filters under these options."""
     seeds: str
     """Name of the seed file that comes with the product; `{language}` stands for the options' language. "": it needs none."""
+    reads: tuple[str, ...] = ()
+    """Fields of a document that a recipe over input reads: `("text",)`, or `("instruction", "input", "output")`."""
     provenance: Callable[[Item], Item] | None = None
     """What an export tells of where a record comes from, besides the lanes and models of its steps."""
     chosen: Callable[[Any], tuple[str, ...]] | None = None
