@@ -16,6 +16,7 @@ from engine.core.marks import ENGLISH, Marks
 from engine.core.text import collapse
 
 _REFERENCE_ITEM = re.compile(r"\n\d+\s?\. ")
+_ASKED = re.compile(r"(?:^|\n)[ \t#]*(?:Instruction|Task|Prompt|Question|指令|任务|提示|问题)[ \t]*[:：]", re.IGNORECASE)
 
 
 class Malformed(Exception):
@@ -123,6 +124,24 @@ def plain_labels(text: str, marks: Marks = ENGLISH) -> str:
 def blank_if_none(text: str, marks: Marks = ENGLISH) -> str:
     """`text`, or "" where it only says that there is no input ("None", "N/A", "<noinput>")."""
     return "" if marks.nothing.match(text) else text
+
+
+def instruction(text: str) -> str:
+    """The instruction in a reply that should be nothing else, white space collapsed: without a label before it, a remark before
+    or after it, emphasis, or quotation marks around all of it. None there: `Malformed`."""
+    text = ENGLISH.emphasis.sub(r"\2", text).strip()
+    if label := _ASKED.search(text):
+        text = text[label.end() :].strip().split("\n\n", 1)[0]
+    opening, _, rest = text.partition("\n")
+    if rest.strip() and opening.rstrip().endswith((":", "：")):
+        text = rest.strip().split("\n\n", 1)[0]
+    found = collapse(text)
+    for left, right in ('""', "“”", "「」", "''", "‘’"):
+        if len(found) > 1 and found.startswith(left) and found.endswith(right) and not {left, right} & set(found[1:-1]):
+            found = found[1:-1].strip()
+    if not found:
+        raise Malformed("no_instruction")
+    return found
 
 
 class Block(NamedTuple):
