@@ -23,7 +23,6 @@ import orjson
 import rapidfuzz
 from structlog.typing import FilteringBoundLogger
 
-import providers
 from engine import context, funds, inputs, rundir
 from engine.core import lines
 from engine.core.agenda import Agenda
@@ -31,10 +30,10 @@ from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import PERIODS, Ledger
-from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
-from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled, Translation
+from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
+from engine.lanes import check_roles, lane_of
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
@@ -151,7 +150,7 @@ def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
         raise PlanError("the input of this run is not where [input] says: give its path, and the run goes on where it stopped")
     size = getattr(loaded.context.options, "sample", None)
     drawn = (size, rundir.count(loaded, Directory(folder), str(folder))) if size is not None else None
-    return inputs.reader(loaded.source, agenda.documents(), loaded.plan.seed, drawn)
+    return inputs.reader(loaded.source, agenda.intake.documents.copy(), loaded.plan.seed, drawn)
 
 
 def _log(folder: Path, closing: ExitStack) -> FilteringBoundLogger:
@@ -181,6 +180,7 @@ def _patience(plan: Plan) -> Patience:
         group=plan.group,
         park_after=plan.park_after,
         parked=plan.when_parked,
+        cut_after=plan.cut_after,
     )
 
 
@@ -248,7 +248,7 @@ def homes(plan: Plan) -> dict[str, str]:
 
 def lanes(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
-    return [_lane(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    return [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
 
 
 def opened(loaded: context.Loaded) -> list[Lane]:
@@ -267,55 +267,10 @@ def opened(loaded: context.Loaded) -> list[Lane]:
                 f"options.parity asks what was published, which were completions, and lanes.{lane.name} is a chat: give it "
                 'style = "completion" if its server takes that, or leave parity out'
             )
-    _check_roles(loaded, made)
+    check_roles(loaded, made)
     for lane in made:
         lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
     return made
-
-
-def _check_roles(loaded: context.Loaded, made: list[Lane]) -> None:
-    """Every step has a lane; one that must be answered by another engine than its item's step has two."""
-    for step in loaded.recipe.steps:
-        serving = [lane for lane in made if step.role in lane.roles]
-        if not serving:
-            what = "translates (llm_translate makes one of a language model)" if step.asks == (Translation,) else "writes"
-            raise PlanError(
-                f"no lane serves the role {step.role!r} of the step {step.name}: add it to the role of a lane whose provider {what}, "
-                "or leave role out there"
-            )
-        other = step.apart(loaded.context.options) if step.apart is not None else None
-        if other is not None:
-            role = loaded.recipe.step(other).role
-            engines = {lane.engine for lane in serving}
-            if any(engines == {lane.engine} for lane in made if role in lane.roles):
-                named = ", ".join(lane.name for lane in serving)
-                raise PlanError(
-                    f"{step.name} must be answered by another engine than {other}, and {named} is one: add a lane with another "
-                    f"provider, address or model for the role {step.role!r}, or leave out the option that demands it"
-                )
-
-
-def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
-    provider = providers.find(plan.provider)
-    style = plan.style or provider.style(plan)
-    takes = {Translation, Chat if style == "chat" else Completion} & set(provider.accepts)
-    if not takes:
-        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
-    served = [step.role for step in recipe.steps if takes & set(step.asks)]
-    known = [step.role for step in recipe.steps]
-    for role in plan.role:
-        if role not in known:
-            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {', '.join(known)}")
-        if role not in served:
-            what = "translate" if takes == {Translation} else "write"
-            raise PlanError(f"lanes.{name}.role: the provider {plan.provider} can only {what}, which {role!r} is not about")
-    if not served:
-        raise PlanError(f"lanes.{name}: the provider {plan.provider} translates, and the recipe {recipe.name} has no use for it")
-    if plan.provider == "local" and plan.quota.concurrent is None:
-        plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
-    if provider.models and not plan.model:
-        raise PlanError(f'lanes.{name} names no model; add model = "..."')
-    return Lane(name, plan, provider, frozenset(plan.role or served), style)
 
 
 def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack, priced: Money) -> Journal:

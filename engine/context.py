@@ -24,6 +24,7 @@ from engine.core.filters import FILTERS, Filter, of_user
 from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
 from engine.core.types import Item
+from engine.identify import identify
 from engine.runtime.source import Source
 
 ASKED = ("instruction", "prompt", "question", "query", "text")
@@ -89,7 +90,8 @@ def _loaded(plan: plans.Plan, kept: Path | None, origin: inputs.Origin) -> Loade
         filters=tuple(resolve(name) for name in options.filters),
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
-        rouge_max=recipe.rouge_max(options),
+        rouge_max=options.rouge_max,
+        identify=identify,
         avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
     identity, source = _identity(plan, recipe, options, sources), None

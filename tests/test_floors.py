@@ -20,17 +20,20 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
-        engine/core/limits engine/core/loops
+        engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
+        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/events
+        engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
-        engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
+        engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
+        engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
-        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
+        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
+        engine/recipes/augment
         providers/__init__ providers/openai providers/local
         engine/pricing engine/plan
     """,
@@ -43,11 +46,13 @@ FLOORS = {
         engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/feeding engine/runtime/asking engine/runtime/pulse
-        engine/runtime/scheduler
+        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
+        engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/inputs engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": """
+        engine/seedfile engine/identify engine/inputs engine/context engine/rundir engine/funds engine/lanes engine/app
+    """,
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather

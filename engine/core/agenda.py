@@ -15,7 +15,7 @@ from engine.core.growth import Growth
 from engine.core.intake import Intake
 from engine.core.recipe import Context, Recipe, Step
 from engine.core.tally import Tally
-from engine.core.track import Frontier, Retries, Track
+from engine.core.track import Retries, Track
 from engine.core.types import Item, LaneView, Paid, Request, Settled
 
 MALFORMED = "malformed"
@@ -74,7 +74,7 @@ class Agenda:
         self._retries = Retries()
         self._tries: dict[tuple[str, int], int] = {}
         first = self._tracks[recipe.source_step.name]
-        self.intake = Intake(first, recipe.last.name, goal, context, index, yield_min) if first.fed else None
+        self.intake = Intake(first, recipe.last.name, goal, context, yield_min) if first.fed else None
         """Where documents come in; `None` for a recipe that grows."""
         self._head: Head
         if self.intake is not None:
@@ -82,7 +82,8 @@ class Agenda:
         else:
             assert goal is not None, "growth has a goal"
             self._head = Growth(first.step, goal, self.tally.steps[first.step.name], yield_min)
-        _fill(index, context, recipe.unique)
+        if recipe.unique is not None:
+            _fill(index, context, recipe.unique)
 
     # What to ask
 
@@ -207,26 +208,9 @@ class Agenda:
                 count += 1
         return count
 
-    def come(self, step: str) -> int:
-        """Items that have come so far for a step that asks about items; the next one's index."""
-        return self._tracks[step].count
-
-    def about(self, step: str, index: int) -> Item:
-        """The item that a request is about which is unsettled, or failed; empty for a step that grows."""
-        return self._tracks[step].about(index)
-
-    def failed(self, step: str, index: int) -> bool:
-        """Whether a request is settled with a fault, which another answer may replace."""
-        return index in self._tracks[step].failed
-
-    @property
-    def documents_settled(self) -> int | None:
-        """How many documents are settled; `None` where there are none to ask about."""
-        return self.tally.steps[self._head.step.name].settled if self.intake is not None else None
-
-    def documents(self) -> Frontier:
-        """The numbers of the documents that are settled."""
-        return self._tracks[self._head.step.name].settled.copy()
+    def track(self, step: str) -> Track:
+        """The requests of a step: to be looked at."""
+        return self._tracks[step]
 
     def _end_growth(self) -> None:
         """Once nothing more is to grow, what waits to be proposed again is forgotten."""
@@ -268,10 +252,9 @@ class Agenda:
         return self._head.open or (track.fed and track.busy(0))
 
 
-def _fill(index: Index, context: Context, unique: str | None) -> None:
+def _fill(index: Index, context: Context, unique: str) -> None:
     """Put in what nothing may resemble from the start."""
-    if unique is not None:
-        for n, seed in enumerate(context.seeds):
-            index.add(f"seed/{n}", seed[unique])
+    for n, seed in enumerate(context.seeds):
+        index.add(f"seed/{n}", seed[unique])
     for id, text in context.avoid:
         index.add(id, text)

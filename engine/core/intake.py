@@ -13,8 +13,8 @@ from engine.core.dedup import Index, Match
 from engine.core.documents import Document, numbered
 from engine.core.growth import LATER_DRY, Harvest
 from engine.core.recipe import Context, Step, resembles
-from engine.core.track import Track
-from engine.core.types import Item, Request, Settled
+from engine.core.track import Frontier, Track
+from engine.core.types import Heard, Item, Request, Settled
 
 AHEAD = 64
 """Documents that are read ahead at the least; with more calls in flight, twice as many as those."""
@@ -35,6 +35,11 @@ class Admission:
 
     reason: str | None = None
     behind: int | None = None
+
+
+def skipped(settled: Settled) -> bool:
+    """Whether nothing was asked: what it is about was turned away before."""
+    return settled.fault is None and not settled.replies
 
 
 class Flight:
@@ -73,7 +78,7 @@ class Intake:
     """The step that asks about documents. `goal` counts records; `None`: every document is asked about, in the order of their
     numbers, each once nothing is under way that it resembles."""
 
-    def __init__(self, track: Track, last: str, goal: int | None, context: Context, index: Index, yield_min: float) -> None:
+    def __init__(self, track: Track, last: str, goal: int | None, context: Context, yield_min: float) -> None:
         self.step: Step = track.step
         self._last = last
         self.goal = goal
@@ -84,7 +89,8 @@ class Intake:
         """Whether every document has been read."""
         self._track = track
         self._context = context
-        self._index = index
+        self._index = Index(context.tokens)
+        """Of documents that were answered; what recipes make of them has an index of its own."""
         self._flight = Flight(context.tokens)
         self._read = 0
         """Documents that were read and are not judged yet."""
@@ -174,16 +180,20 @@ class Intake:
         before = self._flight.near(*told)
         return Admission(behind=numbered(before.id)) if before is not None else Admission()
 
-    def admit(self, arrival: Arrival, admission: Admission) -> None:
-        """Do as was judged; the settled line of a document that has a reason is for `settled`."""
+    def admit(self, arrival: Arrival, admission: Admission) -> Heard | None:
+        """Do as was judged. A document that is turned away is to be settled as what is returned."""
         self._read -= 1
+        number, item = arrival.document.number, arrival.document.item
+        if admission.reason is not None:
+            request = Request(step=self.step.name, index=number, of=item["id"], item=item)
+            return Heard(request, "", arrival.t, skipped=admission.reason)
         if admission.behind is not None:
             self._behind[admission.behind].append(arrival)
-        elif admission.reason is None:
-            document = arrival.document
-            self._track.come(document.item, document.number)
-            if text := self._text(document.item):
-                self._flight.add(document.item["id"], text)
+            return None
+        self._track.come(item, number)
+        if text := self._text(item):
+            self._flight.add(item["id"], text)
+        return None
 
     def settled(self, track: Track, settled: Settled) -> None:
         """Take in an answer to any step; a document that was not asked about has none."""
@@ -192,13 +202,18 @@ class Intake:
         if track.step is not self.step:
             self._yielded(settled)
             return
-        if not settled.skipped:
+        if not skipped(settled):
             self._answered += not settled.again
             self._yielded(settled)
             self._remember(settled)
         waited = self._behind.pop(settled.index, [])
         self._released += waited
         self._read += len(waited)
+
+    @property
+    def documents(self) -> Frontier:
+        """The numbers of the documents that are settled."""
+        return self._track.settled
 
     def released(self) -> list[Arrival]:
         """Documents that are to be judged again, now that what they resembled is settled."""

@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from operator import attrgetter
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.core.dedup import Index, Match, nearest_among
 from engine.core.filters import Filter, Rules, Subject
+from engine.core.languages import Identify
 from engine.core.parse import Malformed
 from engine.core.rng import stream
 from engine.core.types import Call, Chat, Completion, Draft, Item, Message, Reply, Request, Stop, Style, Translation
@@ -39,15 +39,12 @@ AVOID = "avoid/"
 """How the ids of texts begin that came from a file to avoid; file and line follow."""
 
 
-class Guess(NamedTuple):
-    """What a language identifier says of a text: a BCP-47 language, and how sure it is, from 0 to 1."""
-
-    language: str
-    share: float
+DUPLICATE = "duplicate of "
+"""How the reason begins for which a text was dropped that resembles an earlier one; its id and the score follow."""
 
 
-def _nothing(text: str) -> None:
-    return None
+def _unknown(text: str) -> None:
+    """The identifier of those who have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class Context:
     rouge_max: float
     avoid: Sequence[tuple[str, str]] = ()
     """Texts that nothing may resemble, each with an id that begins with `AVOID`."""
-    identify: Callable[[str], Guess | None] = _nothing
+    identify: Identify = _unknown
     """Which language a text is in; `None` where it cannot be told."""
 
 
@@ -154,12 +151,10 @@ class Recipe:
     """The limits of the filters under these options."""
     seeds: str
     """Name of the seed file that comes with the product; `{language}` stands for the options' language. "": it needs none."""
+    reads: tuple[str, ...] = ()
+    """Fields of a document that a recipe over input reads: `("text",)`, or `("instruction", "input", "output")`."""
     provenance: Callable[[Item], Item] | None = None
     """What an export tells of where a record comes from, besides the lanes and models of its steps."""
-    reads: tuple[str, ...] = ("text",)
-    """Fields of a document that a recipe over the user's input reads: all of them texts, the first not empty."""
-    rouge_max: Callable[[Any], float] = attrgetter("rouge_max")
-    """Given the options, the ROUGE-L above which an item resembles an earlier one in its unique field."""
     chosen: Callable[[Any], tuple[str, ...]] | None = None
     """Given the options, the names of the steps that a run has; without it, it has all."""
     version: int = 1
@@ -292,7 +287,7 @@ def resembles(near: Match) -> str:
     """The reason for which something is dropped that is like an earlier one."""
     if near.id.startswith(AVOID):
         return f"avoided {near.id.removeprefix(AVOID)} ({near.score!r})"
-    return f"duplicate of {near.id} ({near.score!r})"
+    return f"{DUPLICATE}{near.id} ({near.score!r})"
 
 
 def messages(system: str, user: str) -> tuple[Message, ...]:

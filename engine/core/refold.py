@@ -60,11 +60,11 @@ class Refold:
         index = self._places.get((line.step, about))
         if index is None:
             return self._orphan(line)
-        return self._judged(step, line, index, self._agenda.about(line.step, index))
+        return self._judged(step, line, index, self._agenda.track(line.step).about(index))
 
     def _judged(self, step: Step, old: Settled, index: int, item: Item) -> list[bytes]:
         """An answer with its new verdict. `item` is what it is about, as it is now."""
-        again = self._agenda.failed(old.step, index)
+        again = index in self._agenda.track(old.step).failed
         line = replace(old, index=index, of=item.get("id"), again=again)
         request = self._request(line, item)
         if request.calls and fingerprint(request) != line.q:
@@ -90,7 +90,7 @@ class Refold:
 
     def _apply(self, step: Step, line: Settled, old: int) -> bytes:
         children = [child.name for child in self._recipe.steps if child.source == step.name]
-        first = {child: self._agenda.come(child) for child in children}
+        first = {child: self._agenda.track(child).count for child in children}
         self._agenda.apply(line)
         self._past.add(line)
         for place, (n, _) in enumerate(line.kept):

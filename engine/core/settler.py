@@ -12,15 +12,17 @@ from typing import TypeAlias
 
 from engine.core import lines, recipe, retry
 from engine.core.agenda import MALFORMED, Agenda
+from engine.core.bet import Bet, Peek
 from engine.core.faults import Fault, FaultKind
-from engine.core.intake import Admission, Arrival, Intake
+from engine.core.intake import Admission, Arrival
 from engine.core.parse import Malformed
 from engine.core.recipe import INPUT, Context, Verdict
 from engine.core.rng import digest, stream
-from engine.core.types import Call, Heard, Paid, Request, Settled, Style, Usage, prompt_text, total
+from engine.core.types import Call, Heard, Paid, Reply, Request, Settled, Stop, Style, Usage, prompt_text, total
 
 Judgement: TypeAlias = Verdict | Malformed | Admission
 NOTHING = Verdict((), ())
+NO_USAGE = Usage()
 PARK_AFTER = 120.0
 """A hint of more seconds than this parks the account."""
 PATIENT = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA)
@@ -47,6 +49,7 @@ class Settler:
         self._sick = sick
         self._park_after = park_after
         self._answered: Counter[str] = Counter()
+        self.bet: Bet | None = None
 
     def composed(self, request: Request, style: Style) -> Request:
         """The request with its prompt in the lane's style, made from the newest pool; a retry in the same style keeps its own."""
@@ -68,9 +71,10 @@ class Settler:
         """What an answer is worth, or whether a document is to be asked about. The heavy part of settling, which changes nothing:
         it may run in a thread, while nothing else is settled."""
         if isinstance(arrival, Arrival):
-            return self._intake.judge(arrival)
+            assert self.agenda.intake is not None, "only a recipe that asks about documents is given any"
+            return self.agenda.intake.judge(arrival)
         if arrival.skipped is not None:
-            return Verdict((), ((0, {}, arrival.skipped),))
+            return _skipped(arrival.skipped)
         if arrival.fault is not None:
             return NOTHING
         step = self.agenda.recipe.step(arrival.request.step)
@@ -80,13 +84,32 @@ class Settler:
             return malformed
         return recipe.judge(step, arrival.request, self.context, drafts, self.agenda.index)
 
+    def place(self, request: Request) -> Peek | None:
+        """A way to look at the answer to `request` while it comes; `None` where it is heard out in any case."""
+        step = self.agenda.recipe.step(request.step)
+        bet = step.source is recipe.GROW and step.unique is not None and self.bet is not None and self.bet.place(request.index)
+        return Peek(request) if bet else None
+
+    def look(self, peek: Peek) -> None:
+        """Judge what has come of an answer. Like `judge` it changes neither agenda nor index."""
+        step = self.agenda.recipe.step(peek.request.step)
+        begun = Reply(text=peek.text, stop=Stop.BROKEN, usage=NO_USAGE)
+        try:
+            drafts = recipe.read(step, peek.request, self.context, (begun,))
+        except Malformed:
+            return
+        assert self.bet is not None
+        assert step.unique is not None
+        texts = [draft.item.get(step.unique, "") for draft in drafts[:-1]]
+        self.bet.look(peek, texts, lambda text: self.agenda.index.near(text, self.context.rouge_max) is not None)
+
     def decide(self, arrival: Heard | Arrival, judgement: Judgement, now: float) -> list[bytes]:
         """The journal lines that it makes, none where it costs nothing and is asked again, or is still to be asked about. The
         agenda has taken it in."""
-        if isinstance(arrival, Arrival):
-            assert isinstance(judgement, Admission)
-            return self._admit(arrival, judgement)
-        assert not isinstance(judgement, Admission)
+        if isinstance(arrival, Arrival) or isinstance(judgement, Admission):
+            assert isinstance(arrival, Arrival) and isinstance(judgement, Admission) and self.agenda.intake is not None
+            turned_away = self.agenda.intake.admit(arrival, judgement)
+            return [self._settle(turned_away, _skipped(judgement.reason))] if turned_away is not None else []
         if arrival.fault is not None:
             return self._on_fault(arrival, arrival.fault, now)
         if arrival.skipped is None:
@@ -94,24 +117,6 @@ class Settler:
         if isinstance(judgement, Malformed):
             return self._again(arrival, judgement.reason, now)
         return [self._settle(arrival, judgement)]
-
-    def released(self) -> list[Arrival]:
-        """Documents that are to be judged again, since what they resembled has been settled."""
-        return self.agenda.intake.released() if self.agenda.intake is not None else []
-
-    @property
-    def _intake(self) -> Intake:
-        assert self.agenda.intake is not None, "only a recipe that asks about documents is given any"
-        return self.agenda.intake
-
-    def _admit(self, arrival: Arrival, admission: Admission) -> list[bytes]:
-        self._intake.admit(arrival, admission)
-        if admission.reason is None:
-            return []
-        number, item = arrival.document.number, arrival.document.item
-        request = Request(step=self._intake.step.name, index=number, of=item["id"], item=item)
-        heard = Heard(request, "", arrival.t, skipped=admission.reason)
-        return [self._settle(heard, Verdict((), ((0, {}, admission.reason),)))]
 
     def _on_fault(self, heard: Heard, fault: Fault, now: float) -> list[bytes]:
         request = heard.request
@@ -190,6 +195,8 @@ class Settler:
             engine=heard.engine if request.step in self.agenda.engines_of else "",
         )
         self.agenda.apply(settled)
+        if self.bet is not None and self.agenda.recipe.step(request.step).source is recipe.GROW:
+            self.bet.learn(settled)
         return lines.write_settled(settled)
 
     def _pay(self, heard: Heard, why: str) -> bytes:
@@ -209,3 +216,8 @@ class Settler:
         )
         self.agenda.apply_paid(paid)
         return lines.write_paid(paid)
+
+
+def _skipped(reason: str | None) -> Verdict:
+    """The verdict on what is not asked about."""
+    return Verdict((), ((0, {}, reason or ""),))

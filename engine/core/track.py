@@ -29,6 +29,9 @@ class Frontier:
         self.low = low
         self._above = set(above)
 
+    def __len__(self) -> int:
+        return self.low + len(self._above)
+
     def copy(self) -> Frontier:
         return Frontier(self.low, self._above)
 

@@ -327,11 +327,6 @@ class Settled:
     engine: str = ""
     """Who answered, where another step has to be answered by somebody else."""
 
-    @property
-    def skipped(self) -> bool:
-        """Nothing was asked: what it is about was turned away before."""
-        return self.fault is None and not self.replies
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:

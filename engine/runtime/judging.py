@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import anyio
 
+from engine.core.bet import Peek
 from engine.core.intake import Arrival
 from engine.core.settler import Judgement, Settler
 from engine.core.types import Heard
@@ -44,6 +45,14 @@ class Judging:
         verdict, took = await self._worker(self._timed, arrival) if self.took > SLOW else self._timed(arrival)
         self.took += 0.1 * (took - self.took)
         return verdict
+
+    async def look(self, peek: Peek) -> None:
+        """Judge what has come of an answer that is still coming."""
+        if self.took > SLOW:
+            await self._worker(self._settler.look, peek)
+        else:
+            self._settler.look(peek)
+        peek.waits = False
 
     def _timed(self, arrival: Heard | Arrival) -> tuple[Judgement, float]:
         began = time.perf_counter()
