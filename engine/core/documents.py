@@ -109,6 +109,11 @@ def numbered(id: str) -> int:
     return int(id.removeprefix("input/").removesuffix(".0"))
 
 
+def of_line(number: int, item: Item, reason: str | None) -> Document:
+    """The document that a settled line carries, which was turned away for a reason, or was not."""
+    return Document(number, item, reason if "columns" in item else None)
+
+
 def made(number: int, raw: Raw, form: Form) -> Document:
     """The document that a record is, or the reason why it is none."""
     match raw:
