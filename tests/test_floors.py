@@ -21,7 +21,7 @@ FLOORS = {
     """,
     "F1 rules": """
         engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
-        engine/core/limits
+        engine/core/limits engine/core/keys engine/core/language engine/core/translations
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
