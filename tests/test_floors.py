@@ -31,6 +31,7 @@ FLOORS = {
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
         providers/__init__ providers/openai providers/local
+        providers/libretranslate
         engine/pricing engine/plan
     """,
     "F3 effects": """

@@ -52,14 +52,19 @@ def batch(calls: Sequence[Call], languages: Languages) -> Batch:
 
 def translations(calls: Sequence[Call]) -> tuple[Translation, ...]:
     """The calls, which are all translations, with texts that have an encoding."""
-    asked = tuple(call for call in calls if isinstance(call, Translation))
-    if len(asked) < len(calls):
-        raise TypeError("a translator takes translations only")
+    asked = tuple(map(translation, calls))
     try:
         "".join([call.text for call in asked]).encode()
     except UnicodeEncodeError:
         raise Fault(FaultKind.BAD, "the text has half of a surrogate pair in it, which is no character") from None
     return asked
+
+
+def translation(call: Call) -> Translation:
+    """The call, which has to be a translation."""
+    if not isinstance(call, Translation):
+        raise TypeError(f"a translator does not take a {type(call).__name__}")
+    return call
 
 
 def weights(calls: Sequence[Call], weigh: Callable[[Call], Usage]) -> list[int]:
