@@ -49,7 +49,8 @@ FLOORS = {
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
         providers/simulator/cipher providers/simulator/answers providers/simulator/books
-        providers/simulator/dialects/__init__ providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/dialects/__init__ providers/simulator/translating
+        providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
