@@ -68,7 +68,7 @@ class Languages:
     def pair(self, source: str, target: str) -> tuple[str, str] | None:
         """The vendor's codes for two tags; `None` where it does not translate from the one into the other."""
         one, other = spelled(source, self.sources), spelled(target, self.targets)
-        if one is None or other is None or one == other:
+        if one is None or other is None or one == other or canonical(source) == canonical(target):
             return None
         if self.pairs is not None and (one, other) not in self.pairs:
             return None

@@ -169,6 +169,17 @@ def shares(total: int, parts: Sequence[int]) -> list[int]:
     return shared
 
 
+def field(item: object, name: str | int) -> object:
+    """A part of plain data, `None` where there is none."""
+    if isinstance(item, dict):
+        return item.get(name)
+    return item[name] if isinstance(item, list) and isinstance(name, int) and name < len(item) else None
+
+
+def listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
 def count(value: object) -> int | None:
     """A number of characters as a server tells it, `None` for what is none."""
     try:
