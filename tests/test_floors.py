@@ -31,7 +31,7 @@ FLOORS = {
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
         providers/__init__ providers/openai providers/local
-        providers/libretranslate providers/apertium providers/deepl
+        providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         engine/pricing engine/plan
     """,
     "F3 effects": """
@@ -52,6 +52,7 @@ FLOORS = {
         providers/simulator/dialects/__init__ providers/simulator/translating
         providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
         providers/simulator/dialects/apertium providers/simulator/dialects/deepl
+        providers/simulator/dialects/google_translate providers/simulator/dialects/azure_translator
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
