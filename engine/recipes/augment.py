@@ -1,7 +1,7 @@
 """Augmentation: records become more records. Instruction and input go into another language and back; the output stays.
 
-Pure. A finished run's export is the usual input. What comes back must pass the gate of back-translation, be new, and still hold what
-the output answers, unless a new output is asked for.
+Pure. A finished run's export is the usual input. What comes back must pass the gate of back-translation, be new, and still hold
+what the output answers, unless a new output is asked for.
 """
 
 from __future__ import annotations
