@@ -20,7 +20,8 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/score engine/core/filters engine/core/dedup engine/core/limits
+        engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
+        engine/core/limits
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
