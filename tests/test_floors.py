@@ -20,10 +20,11 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
-        engine/core/limits
+        engine/core/text engine/core/marks engine/core/parse engine/core/events engine/core/score engine/core/filters
+        engine/core/dedup engine/core/limits engine/core/loops
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
-        engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
+        engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
+        engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
@@ -34,7 +35,8 @@ FLOORS = {
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/listening
+        engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control
