@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -36,21 +37,23 @@ _TAG = re.compile(r"([A-Za-z]{2,3})(-[A-Za-z0-9]{1,8})*")
 """The shape of a language tag (RFC 5646, section 2.1); no language has a subtag of four letters or more yet."""
 
 _LATIN = "ca cs da de en es et fi fr hr hu id it lt lv ms nb nl nn no pl pt ro sk sl sq sv sw tl tr vi"
-_SCRIPTS = {
-    **dict.fromkeys(_LATIN.split(), ("LATIN",)),
-    **dict.fromkeys(("be", "bg", "kk", "mk", "ru", "uk"), ("CYRILLIC",)),
-    **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
-    **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
-    "el": ("GREEK",),
-    "he": ("HEBREW",),
-    "th": ("THAI",),
-    "ja": ("CJK", "HIRAGANA", "KATAKANA"),
-    "ko": ("HANGUL",),
-    "zh": ("CJK",),
-}
+_SCRIPTS = MappingProxyType(
+    {
+        **dict.fromkeys(_LATIN.split(), ("LATIN",)),
+        **dict.fromkeys(("be", "bg", "kk", "mk", "ru", "uk"), ("CYRILLIC",)),
+        **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
+        **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
+        "el": ("GREEK",),
+        "he": ("HEBREW",),
+        "th": ("THAI",),
+        "ja": ("CJK", "HIRAGANA", "KATAKANA"),
+        "ko": ("HANGUL",),
+        "zh": ("CJK",),
+    }
+)
 """Scripts of a language, as Unicode's character names begin. A language that is not here may look like anything."""
 
-_LEAST = {"ja": 0.1, "ko": 0.1, "zh": 0.1}
+_LEAST = MappingProxyType({"ja": 0.1, "ko": 0.1, "zh": 0.1})
 """Least share of letters in a language's own script, 0.3 for the others: where a character is a syllable or a word, a few names
 and commands in Latin letters outnumber the text around them."""
 
