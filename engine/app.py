@@ -319,7 +319,8 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
         quota = declared(lane.plan.quota)
         if name not in accounts:
             if metered(lane.plan.quota):
-                secret_name = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.key}|{lane.plan.model}"
+                where = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.plan.region or ''}"
+                secret_name = f"{where}|{lane.key}|{lane.plan.model}"
                 stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)
@@ -349,8 +350,8 @@ def _remember(accounts: list[Account], spent: Spent) -> None:
 
 
 def account_name(plan: LanePlan) -> str:
-    """What a quota belongs to: the account that the plan names, else provider, address, key and model together."""
-    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.key or "", plan.model))
+    """What a quota belongs to: the account that the plan names, else provider, address, region, key and model together."""
+    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.region or "", plan.key or "", plan.model))
 
 
 async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:

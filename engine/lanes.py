@@ -10,6 +10,7 @@ from dataclasses import replace
 import providers
 from engine import context
 from engine.core.faults import PlanError
+from engine.core.keys import required, sources
 from engine.core.recipe import Recipe, Step
 from engine.core.types import Chat, Completion, LanePlan, Translation
 from engine.runtime import local
@@ -39,6 +40,11 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
+    usual = provider.key(plan)
+    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
+        raise PlanError(
+            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
+        )
     return Lane(name, plan, provider, frozenset(plan.role or served), style)
 
 

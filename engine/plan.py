@@ -17,6 +17,7 @@ import msgspec
 from engine import pricing
 from engine.core.documents import InputPlan
 from engine.core.faults import PlanError
+from engine.core.keys import sources
 from engine.core.tariff import BudgetPlan, Tariff
 from engine.core.types import LanePlan, Quota
 
@@ -146,9 +147,10 @@ def check(plan: Plan) -> None:
                 raise PlanError(f"lanes.{name}.{key} is {value}: a quota must be above zero; leave the key out for none")
         if not lane.weight > 0:
             raise PlanError(f"lanes.{name}.weight is {lane.weight}: it must be above zero; a heavier lane is asked first")
-        if lane.key is not None and not lane.key.startswith(("env:", "file:")):
+        if lane.key is not None and not sources(lane.key):
             raise PlanError(
-                f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH; a key itself has no place in a plan"
+                f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH (several of them, separated by "
+                "blanks, for a key of several parts); a key itself has no place in a plan"
             )
     pricing.check(plan.lanes, plan.budget)
 

@@ -23,6 +23,7 @@ FLOORS = {
         engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
         engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/events
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
+        engine/core/keys engine/core/language engine/core/translations
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
@@ -35,6 +36,7 @@ FLOORS = {
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
         engine/recipes/augment
         providers/__init__ providers/openai providers/local
+        providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         engine/pricing engine/plan
     """,
     "F3 effects": """
@@ -57,7 +59,10 @@ FLOORS = {
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
         providers/simulator/cipher providers/simulator/answers providers/simulator/books
-        providers/simulator/dialects/__init__ providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/dialects/__init__ providers/simulator/translating
+        providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/dialects/apertium providers/simulator/dialects/deepl
+        providers/simulator/dialects/google_translate providers/simulator/dialects/azure_translator
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """

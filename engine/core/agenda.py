@@ -232,7 +232,7 @@ class Agenda:
             mine = track.step.role in lane.roles and track.step.role not in lane.yields
             if mine and self._askable(track, lane.engine):
                 request = track.take(lane.engine)
-                return replace(request, try_=self._tries.get(request.key, 0))
+                return replace(request, try_=self._tries.get((request.step, request.index), 0))
         return None
 
     def _askable(self, track: Track, engine: str | None = None) -> bool:

@@ -173,18 +173,23 @@ def block(piece: str, marks: Marks = ENGLISH) -> Block | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`; raises `Malformed` where there is none. Lone surrogates, which some servers send when they cut
-    a text inside a character, become U+FFFD."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            value = _without_surrogates(json.loads(body.decode("utf-8", "replace")))
-        except (ValueError, RecursionError):
-            raise Malformed("no_json") from None
+    """The JSON object in `body`; raises `Malformed` where there is none."""
+    value = json_value(body)
     if not isinstance(value, dict):
         raise Malformed("no_json_object")
     return value
+
+
+def json_value(body: bytes) -> Any:
+    """What the JSON in `body` says; raises `Malformed` where it is none. Lone surrogates, which some servers send when they cut a
+    text inside a character, become U+FFFD."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return _without_surrogates(json.loads(body.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            raise Malformed("no_json") from None
 
 
 def _without_surrogates(value: Any) -> Any:

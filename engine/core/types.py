@@ -168,8 +168,10 @@ class LanePlan:
     role: tuple[str, ...] = ()
     """Roles that the lane serves; empty: every role that its provider can."""
     key: str | None = None
-    """Where the key is found: `env:NAME` or `file:PATH`; never the key itself."""
+    """Where the key is found: `env:NAME` or `file:PATH`, one after the other for a key of parts; never the key itself."""
     base_url: str | None = None
+    region: str | None = None
+    """The vendor's region, which makes part of its address; `None`: the vendor's usual one."""
     style: Style | None = None
     """`chat` for models tuned on instructions, `completion` for base models; `None`: what suits the provider."""
     account: str | None = None
@@ -202,6 +204,12 @@ class Stamp:
     t: float
     nonce: str
     key: str = field(default="", repr=False)
+    """Parts of a key, such as a name and a secret, stand on lines of their own."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the key, in the order of their places; "" for one that may be missing, and is."""
+        return tuple(self.key.split("\n")) if self.key else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,14 +260,12 @@ class Request:
     """Replies to the first calls, where a later one failed: they are not asked again."""
     avoid: str | None = None
     """Lane that should not be asked again."""
-    pair: tuple[str, str] | None = None
-    """Languages of a translation, source and target."""
+    pair: tuple[str, str] | None = None  # languages of a translation, source and target
     scale: float = 1.0
     """Factor on `max_tokens`, lowered when the provider says that the request is too big."""
     waited: float = 0.0
-    """Seconds spent on failed attempts so far, waits included, while a lane was open."""
+    """Seconds spent on failed attempts so far, waits included, while a lane was open; `attempts` counts them."""
     attempts: int = 0
-    """Failed attempts so far."""
     failed_at: tuple[str, int] | None = None
     """Lane of the last failed attempt, and how many answers it had given by then."""
     suspect: bool = False
@@ -268,10 +274,6 @@ class Request:
     """It settled with a fault before, and its next answer takes that one's place."""
     unlike: str = ""
     """Engine that must not answer it, having answered what it is about."""
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.step, self.index
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +297,6 @@ class Heard:
     skipped: str | None = None
     """Why nothing was asked at all."""
     engine: str = ""
-    """Who was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,8 +325,7 @@ class Settled:
     """What the other replies cost, in nano-units of the plan's currency at that time's prices."""
     item: Item | None = None
     """The document that it is about, in a step that asks about the input: nobody needs the input again to read the journal."""
-    engine: str = ""
-    """Who answered, where another step has to be answered by somebody else."""
+    engine: str = ""  # who answered, where another step has to be answered by somebody else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
