@@ -86,7 +86,7 @@ def _loaded(plan: plans.Plan, kept: Path | None, origin: inputs.Origin) -> Loade
         seed=plan.seed,
         options=options,
         templates=sources.templates,
-        seeds=_items(plan, sources.seeds),
+        seeds=_items(plan, sources.seeds) if recipe.seeds else (),
         filters=tuple(resolve(name) for name in options.filters),
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
@@ -134,6 +134,10 @@ def _source(name: str) -> str:
 
 
 def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) -> bytes:
+    if not recipe.seeds:
+        if plan.seeds is not None:
+            raise PlanError(f"the recipe {recipe.name} begins with documents, and has no use for seeds: leave that out")
+        return b""
     if kept is not None and (plan.seeds is None or not Path(plan.seeds).exists()):
         return _kept(kept / "seeds.jsonl")  # a run that was moved goes on without the files it was made from
     path = Path(plan.seeds) if plan.seeds else seedfile.folder() / recipe.seeds.format(language=options.language)
