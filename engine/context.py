@@ -74,7 +74,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         seed=plan.seed,
         options=options,
         templates=sources.templates,
-        seeds=_items(plan, sources.seeds),
+        seeds=_items(plan, sources.seeds) if recipe.seeds else [],
         filters=tuple(resolve(name) for name in options.filters),
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
@@ -120,6 +120,8 @@ def _source(name: str) -> str:
 def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) -> bytes:
     if kept is not None and (plan.seeds is None or not Path(plan.seeds).exists()):
         return _kept(kept / "seeds.jsonl")  # a run that was moved goes on without the files it was made from
+    if not recipe.seeds:
+        return b""
     path = Path(plan.seeds) if plan.seeds else seedfile.folder() / recipe.seeds.format(language=options.language)
     try:
         return path.read_bytes()
