@@ -13,6 +13,26 @@ from engine.core.faults import Fault, PlanError
 from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
 
 
+class Reader(Protocol):
+    """One answer as it streams in. It is fed with the body's bytes in order, and closed once, whenever nobody listens on."""
+
+    @property
+    def began(self) -> bool:
+        """Whether the model has begun to answer or to reason; comments and pings are no beginning."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the stream has said that all of it came."""
+
+    def feed(self, chunk: bytes) -> str:
+        """The text that came with the bytes, "" for none; reasoning is no text. Raises `Fault` for an error inside the stream,
+        and for one that cannot be read."""
+
+    def close(self) -> Reply:
+        """All that was heard: BROKEN where the stream has not said that it ended. Where no usage was told, the input's
+        weight and the tokens of what was heard, marked as estimated. The times are not set."""
+
+
 class Provider(Protocol):
     """What a dialect can do. A module of it has one instance named `PROVIDER`."""
 
@@ -42,6 +62,9 @@ class Provider(Protocol):
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
         """One reply or fault a call, in order; never raises for what a server can send."""
+
+    def reader(self, call: Call) -> Reader | None:
+        """Reads a streamed answer to the call, which was encoded for a lane with `stream`; `None` where nothing is streamed."""
 
 
 def names() -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from engine.core.faults import Fault
 from engine.core.types import Call, Chat, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from providers import Reader
 from providers.openai import PROVIDER as OPENAI
 
 MODELS = ("gemma3-270m", "smollm2")
@@ -45,6 +46,9 @@ class Local:
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
         return OPENAI.decode(calls, response)
+
+    def reader(self, call: Call) -> Reader:
+        return OPENAI.reader(call)
 
 
 PROVIDER = Local()

@@ -7,12 +7,13 @@ for what theirs do differently.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
 from engine.core import limits
+from engine.core.events import Event, Events
 from engine.core.faults import Fault, FaultKind
 from engine.core.parse import Malformed, json_object
 from engine.core.text import estimate_tokens
@@ -31,6 +32,7 @@ from engine.core.types import (
     Usage,
     prompt_text,
 )
+from providers import Reader
 
 HOME = "https://api.openai.com/v1"
 
@@ -106,6 +108,8 @@ class OpenAI:
             case _:
                 raise TypeError(f"this dialect does not take a {type(call).__name__}")
         body = {"model": lane.model, **asked, **_settings(decoding)}
+        if lane.stream:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         return HttpRequest("POST", base + path, headers, orjson.dumps(body))
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
@@ -122,6 +126,9 @@ class OpenAI:
             return (self._reply(call, response, body),)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError):
             return (Fault(FaultKind.MALFORMED, _shortened(response.body), billed=True),)
+
+    def reader(self, call: Call) -> Reader:
+        return Reading(call, self.weigh(call))
 
     def _reply(self, call: Call, response: HttpResponse, body: dict[str, Any]) -> Reply:
         choice = body["choices"][0]
@@ -141,6 +148,73 @@ class OpenAI:
             seconds=response.seconds,
             first_byte=response.first_byte,
         )
+
+
+@dataclass(slots=True)
+class Reading:
+    """A streamed answer: chunks with one delta each, then one with the usage where it was asked for, then `[DONE]`."""
+
+    call: Call
+    weight: Usage
+    """What the call weighs where no usage is told."""
+    began: bool = False
+    ended: bool = False
+    _events: Events = field(default_factory=Events)
+    _text: list[str] = field(default_factory=list)
+    _stop: Stop | None = None
+    _usage: Usage | None = None
+    _model: str = ""
+
+    def feed(self, chunk: bytes) -> str:
+        return "".join([self._take(event) for event in self._events.feed(chunk)])
+
+    def close(self) -> Reply:
+        for event in self._events.close():
+            try:
+                self._take(event)
+            except Fault:  # the rest of a line that was cut off
+                break
+        text = "".join(self._text)
+        whole = self.ended or (self._stop is not None and self._usage is not None)
+        heard = replace(self.weight, tokens_out=min(self.weight.tokens_out, estimate_tokens(text) if text else 0))
+        return Reply(
+            text=text,
+            stop=self._stop if whole and self._stop is not None else Stop.BROKEN,
+            usage=self._usage or heard,
+            model=self._model,
+        )
+
+    def _take(self, event: Event) -> str:
+        if event.data == "[DONE]":
+            self.ended = True
+            return ""
+        try:
+            body = json_object(event.data.encode("utf-8", "surrogatepass"))
+            if body.get("error"):
+                raise fault(HttpResponse(200, {}, event.data.encode("utf-8", "replace")), body)
+            return self._delta(body)
+        except (Malformed, KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError):
+            raise Fault(FaultKind.MALFORMED, _shortened(event.data.encode("utf-8", "replace")), billed=True) from None
+
+    def _delta(self, body: dict[str, Any]) -> str:
+        self._model = self._model or str(body.get("model") or "")
+        if body.get("usage"):
+            self._usage = _usage(body["usage"])
+        if not body.get("choices"):
+            return ""
+        choice = body["choices"][0]
+        delta = (choice.get("delta") or {}) if isinstance(self.call, Chat) else {"content": choice.get("text")}
+        text = delta.get("content") or ""
+        if not isinstance(text, str):
+            raise TypeError("no text")
+        if delta.get("refusal"):
+            text, self._stop = str(delta["refusal"]), Stop.REFUSED
+        self.began = self.began or bool(text or delta.get("reasoning_content") or delta.get("reasoning"))
+        self._text.append(text)
+        reason = choice.get("finish_reason")
+        if reason and self._stop is None:
+            self._stop = Stop.BROKEN if reason in _BROKEN else _STOPS.get(reason, Stop.END)
+        return text
 
 
 def _settings(decoding: Decoding) -> dict[str, Any]:

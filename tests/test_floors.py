@@ -21,7 +21,7 @@ FLOORS = {
     """,
     "F1 rules": """
         engine/core/text engine/core/scripts engine/core/marks engine/core/languages engine/core/numerals engine/core/parts
-        engine/core/answers engine/core/repeats engine/core/parse engine/core/score engine/core/roundtrip
+        engine/core/answers engine/core/repeats engine/core/parse engine/core/events engine/core/score engine/core/roundtrip
         engine/core/filters engine/core/dedup engine/core/limits
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track

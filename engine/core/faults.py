@@ -34,7 +34,7 @@ class FaultKind(StrEnum):
 
 
 class Fault(Exception):
-    """What the world did instead of answering. Returned by `decode`, raised by the wire and by readers.
+    """What the world did instead of answering. Returned by `decode`, raised by the wire, the decoders of streams and readers.
 
     `retry_after` is the provider's hint in seconds, `None` without one. `detail` is short and free of secrets.
     `billed` says that the attempt may have cost something: it was sent, and nobody knows how far it came.

@@ -181,6 +181,18 @@ class LanePlan:
     """What the vendor asks; 0 for a server of one's own."""
     price_of: str | None = None
     """A model in the list of prices whose row holds for this lane; without it and `price`, that of `model`, if there is one."""
+    stream: bool = False
+    """Whether answers come as they are made: loops are cut off early, and what a broken answer had is kept."""
+    reasoning_tokens: int = 0
+    """Tokens that a reasoning model may think for, on top of a step's `max_tokens`."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """More fields of the request's body, as the vendor names them."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More headers of each request; a value may say where it is found, as `env:NAME` or `file:PATH`."""
+    proxy: str | None = None
+    """Address of the proxy, or where it is found (`env:NAME`); `None`: the environment's, "" for none."""
+    ca_bundle: str | None = None
+    """File of certificates (PEM) to trust in place of the system's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 import providers
 from engine.core.faults import Fault
 from engine.core.text import words
-from engine.core.types import Call, Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp, Translation
+from engine.core.types import Call, Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp, Stop, Translation
 from providers import Provider
 
 STAMP = Stamp(1_767_225_600.0, "nonce", "a-secret-key-of-forty-characters-1234567")
@@ -90,6 +90,24 @@ def test_decode_is_total_and_repeatable(provider: Provider, status: int, body: b
         assert isinstance(first, Reply | Fault)
         assert repr(first) == repr(second)
         assert isinstance(first, Fault) or status == 200
+
+
+@every
+@pytest.mark.parametrize("stream", [b"", b"\xff\x00\n\n", b"data: {}\n\n", b"data: null\n\n", b"{}\n", b": ping\n\n", b"data: {"])
+def test_reader_of_nothing_is_broken(provider: Provider, stream: bytes) -> None:
+    """A stream that says nothing ends BROKEN, with an estimate of its cost, or in a fault that was billed."""
+    for call in calls(provider):
+        if (reader := provider.reader(call)) is None:
+            continue
+        try:
+            assert reader.feed(stream) == ""
+        except Fault as fault:
+            assert fault.billed
+        reply = reader.close()
+        assert (reply.text, reply.stop, reply.usage.estimated, reply.usage.answer) == ("", Stop.BROKEN, True, 0)
+        assert reply.usage.prompt == provider.weigh(call).prompt
+        assert not reader.began
+        assert not reader.ended
 
 
 TEXTS = {
