@@ -232,7 +232,7 @@ def test_estimate_is_told_behind_the_check(seeddrill: Command, plan: Path, run: 
 
 def test_new_plan_of_an_unknown_recipe(seeddrill: Command) -> None:
     """The recipes there are are listed."""
-    mendable(seeddrill("plan", "new", "alpacca"), "no recipe 'alpacca'", "alpaca, self_instruct")
+    mendable(seeddrill("plan", "new", "alpacca"), "no recipe 'alpacca'", "alpaca, augment, backtranslation, self_instruct")
 
 
 # Run directories

@@ -16,15 +16,69 @@ from engine.core.types import HttpResponse
 from providers.simulator.cipher import translated
 from tests.fakes import answered
 
-_WORDS = (
-    "harbour bakery violin glacier contract orchard telescope bridge poem ledger festival engine garden lecture market compass "
-    "novel railway potion dialect lantern window copper meadow signal thunder velvet canyon orbit pepper quarry ribbon saddle "
-    "temple umbrella valley walnut yellow zephyr anchor beacon candle desert ember feather goblet hammer island jungle kettle"
-).split()
+_WORDS = [
+    "harbour",
+    "bakery",
+    "violin",
+    "glacier",
+    "contract",
+    "orchard",
+    "telescope",
+    "bridge",
+    "poem",
+    "ledger",
+    "festival",
+    "engine",
+    "garden",
+    "lecture",
+    "market",
+    "compass",
+    "novel",
+    "railway",
+    "potion",
+    "dialect",
+    "lantern",
+    "window",
+    "copper",
+    "meadow",
+    "signal",
+    "thunder",
+    "velvet",
+    "canyon",
+    "orbit",
+    "pepper",
+    "quarry",
+    "ribbon",
+    "saddle",
+    "temple",
+    "umbrella",
+    "valley",
+    "walnut",
+    "yellow",
+    "zephyr",
+    "anchor",
+    "beacon",
+    "candle",
+    "desert",
+    "ember",
+    "feather",
+    "goblet",
+    "hammer",
+    "island",
+    "jungle",
+    "kettle",
+]
 
 OPTIONS: dict[str, Any] = {
     "language": "en",
-    "gate": {"rouge_max": 1.0, "language_max": 1.0, "unfinished": False, "copied_max": 1000, "untranslated_max": 1.0},
+    "gate": {
+        "rouge_max": 1.0,
+        "language_max": 1.0,
+        "unfinished": False,
+        "copied_max": 1000,
+        "untranslated_max": 1.0,
+        "script_max": 1.0,
+    },
 }
 TRANSLATOR = {"provider": "libretranslate", "base_url": "http://127.0.0.1:9", "concurrent": 8}
 WRITER = {"provider": "local", "base_url": "http://127.0.0.1:9/v1", "concurrent": 8}

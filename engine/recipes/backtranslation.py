@@ -132,7 +132,7 @@ def worthy(item: Item, context: Context) -> str | None:
 def unfit(text: str, prose: str, language: str | None, context: Context) -> str | None:
     """The reason of the gate before the first call, for a text that says its language, or else whose language `prose` tells."""
     options = context.options
-    limits: Documents = options.documents
+    limits = options.documents
     if len(text) < limits.min_characters:
         return f"too_short ({len(text)})"
     if len(text) > limits.max_characters:
