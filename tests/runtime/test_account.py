@@ -12,10 +12,12 @@ import pytest
 
 import providers
 from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.quota import Ledger
-from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stamp, Stop, Usage
+from engine.core.types import Completion, Decoding, LanePlan, Quota, Reply, Stop, Usage
 from engine.core.window import PACE
-from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, secret, spacing, view, without
+from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, spacing, view
+from engine.runtime.keys import Key, secret, without
 from engine.runtime.wire import Timeouts
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
@@ -25,7 +27,7 @@ REPLY = Reply(text="Wien", stop=Stop.END, usage=Usage())
 
 def lane(name: str = "main", *roles: str) -> Lane:
     plan = LanePlan(provider="openai", model="m", base_url="http://127.0.0.1:9/v1")
-    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=KEY)
+    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=Key(None, KEY))
 
 
 def account(*lanes: Lane, quota: Quota = Quota(concurrent=8)) -> Account:  # noqa: B008
