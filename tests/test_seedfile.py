@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import orjson
@@ -10,11 +11,16 @@ import pytest
 from engine import context, seedfile
 from engine.core.faults import PlanError
 from engine.core.filters import DEFAULT, FILTERS
+from engine.core.text import has_cjk
 from engine.core.types import Item
 from engine.recipes.self_instruct import Options, rules
 from tests.tasks import seed, written
 
-OURS = seedfile.folder() / "self_instruct.en.jsonl"
+LANGUAGES = ("en", "zh")
+
+
+def ours(language: str) -> Path:
+    return seedfile.folder() / f"self_instruct.{language}.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -104,17 +110,39 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
 
 
-def test_our_own_seeds_are_without_fault() -> None:
+def test_chinese_tasks_are_counted_in_characters(tmp_path: Path) -> None:
+    """Where most of what is asked is Chinese, lengths are characters, and two of them stand for a first word."""
+    tasks = [seed(n, instruction=f"写一句话，说说{word}。") for n, word in enumerate(("春天", "故乡", "Beijing"))]
+    summary = seedfile.check(written(tmp_path, *tasks)).summary
+    assert summary["characters an instruction"] == "7 to 8, median 8"
+    assert summary["characters an output"] == "3 to 3, median 3"
+    assert summary["first words"] == "1 different; most often 写一 (3)"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_our_own_seeds_are_without_fault(language: str) -> None:
     """175 tasks, of which 26 are classification, no fault, and no two that resemble each other."""
-    report = seedfile.check(OURS)
+    report = seedfile.check(ours(language))
     assert seedfile.as_text(report).splitlines()[:2] == ["175 tasks, 0 faults", "no pair above ROUGE-L 0.5"]
     assert report.summary["classification"] == "26 (15%)"
 
 
-def test_our_own_seeds_pass_our_own_filters() -> None:
+def test_our_own_seeds_are_written_alike() -> None:
+    """Both languages have as many tasks without input, names that are their own, and no Chinese task is without Chinese."""
+    english, chinese = (seedfile.read(ours(language))[0] for language in LANGUAGES)
+    assert [sum(not task["instances"][0]["input"] for task in tasks) for tasks in (english, chinese)] == [54, 54]
+    for tasks in (english, chinese):
+        assert [task["id"] for task in tasks] == [f"seed_task_{n}" for n in range(175)]
+        assert len({task["name"] for task in tasks}) == 175
+        assert all(re.fullmatch("[a-z0-9_]+", task["name"]) and len(task["instances"]) == 1 for task in tasks)
+    assert all(has_cjk(task["instruction"]) for task in chinese)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_our_own_seeds_pass_our_own_filters(language: str) -> None:
     """What is asked of a model's instructions and records holds for the tasks that it is shown."""
-    limits = rules(Options())
-    seeds, _ = seedfile.read(OURS)
+    limits = rules(Options(language=language))
+    seeds, _ = seedfile.read(ours(language))
     chosen = [FILTERS[name] for name in DEFAULT]
     assert [context.resolve(name) for name in DEFAULT] == chosen
     for task in seeds:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from engine.core.faults import PlanError
-from engine.core.text import collapse, has_cjk, words
+from engine.core.text import CJK, collapse, has_cjk, words
 from engine.core.types import Item
 
 Subject: TypeAlias = Literal["instruction", "record"]
@@ -60,8 +60,11 @@ class Rules:
 
 def keyword_pattern(keywords: Sequence[str]) -> re.Pattern[str] | None:
     """Finds any of `keywords`, ignoring case: ASCII ones as whole words, others as substrings, as scripts without spaces need."""
+    letter = rf"[^\W{CJK}]"  # "map" is a word of its own in a line of Chinese, blanks or none
     parts = [
-        rf"(?<!\w){re.escape(keyword)}(?!\w)" if keyword.isascii() else re.escape(keyword) for keyword in keywords if keyword
+        rf"(?<!{letter}){re.escape(keyword)}(?!{letter})" if keyword.isascii() else re.escape(keyword)
+        for keyword in keywords
+        if keyword
     ]
     return re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
