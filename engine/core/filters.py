@@ -115,9 +115,7 @@ def ascii_letter(item: Item, rules: Rules) -> str | None:
     return None if item["instruction"][:1].isascii() else "not_ascii"
 
 
-_PROGRAM_ZH = re.compile(
-    r"(?:请|帮我|请帮我|试着?)?(?:写|编写|编|开发|设计)(?:出|一下)?(?:一个|一段|个|段)?(?:简单的)?(?:小)?程序"
-)
+_PROGRAM_ZH = re.compile(r"(?:请|帮我|请帮我|试着?)?(?:写|编写|编|开发|设计)(?:一个|一段|个|段)?(?:简单的)?小?程序(?!的)")
 _REFUSAL = re.compile(
     r"(?:i'?m sorry|i am sorry|sorry|unfortunately|i apologi[sz]e)?\W{0,20}(?:but )?"
     r"(?:i|we) (?:can ?not|can't|am unable to|am not able to|won't|will not"

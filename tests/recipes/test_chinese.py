@@ -225,7 +225,8 @@ def test_tasks_in_english_are_judged_as_english() -> None:
     """In a Chinese run a task without any Chinese is measured in words and has English keywords; both languages are compared."""
     text = (
         "9. Explain to a child why the Yangtze is brown.\n10. Say hello.\n11. Draw a picture of a panda.\n"
-        "12. Name the longest river of Asia.\n13. Write a program that sorts.\n14. 用一句话概括这则新闻。\n15. 用 map 函数怎样求平方？"
+        "12. Name the longest river of Asia.\n13. Write a program that sorts.\n14. 用一句话概括这则新闻。\n"
+        "15. 用 map 函数怎样求平方？"
     )
     result = verdict(text)
     assert instructions(result) == ["Explain to a child why the Yangtze is brown.", "用 map 函数怎样求平方？"]
