@@ -111,8 +111,8 @@ def test_the_published_script_knows_three_spellings_of_yes(text: str, answer: bo
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        *[(text, True) for text in ("是", " 是的。", "是分类任务。", "“是”", "**是**", "答案：是", "这是分类任务", "属于分类任务")],
-        *[(text, True) for text in ("对。", "Yes，它是")],
+        *[(text, True) for text in ("是", " 是的。", "是分类任务。", "“是”", "**是**", "答案：是", "这是分类任务")],
+        *[(text, True) for text in ("属于分类任务", "对。", "Yes，它是")],
         *[(text, False) for text in ("否", "不是", "否。理由如下", "答案是：否", "该任务不是分类任务", "不属于分类任务")],
         *[(text, False) for text in ("非分类任务", "不，它是写作", "NO")],
         *[("任务：写诗。\n是分类任务吗？否", False), ("是分类任务吗?是", True)],
