@@ -30,6 +30,7 @@ from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
+from engine.core.keys import required, sources
 from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
@@ -166,6 +167,7 @@ def _patience(plan: Plan) -> Patience:
         group=plan.group,
         park_after=plan.park_after,
         parked=plan.when_parked,
+        cut_after=plan.cut_after,
     )
 
 
@@ -273,6 +275,11 @@ def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
         raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
+    usual = provider.key(plan)
+    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
+        raise PlanError(
+            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
+        )
     return Lane(name, plan, provider, frozenset(plan.role or known), style)
 
 
@@ -322,7 +329,8 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
         quota = declared(lane.plan.quota)
         if name not in accounts:
             if metered(lane.plan.quota):
-                secret_name = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.key}|{lane.plan.model}"
+                where = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.plan.region or ''}"
+                secret_name = f"{where}|{lane.key}|{lane.plan.model}"
                 stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)
@@ -352,8 +360,8 @@ def _remember(accounts: list[Account], spent: Spent) -> None:
 
 
 def account_name(plan: LanePlan) -> str:
-    """What a quota belongs to: the account that the plan names, else provider, address, key and model together."""
-    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.key or "", plan.model))
+    """What a quota belongs to: the account that the plan names, else provider, address, region, key and model together."""
+    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.region or "", plan.key or "", plan.model))
 
 
 async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:

@@ -26,6 +26,9 @@ class Local:
 
     accepts: tuple[type, ...] = (Chat, Completion)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = False
 
     def key(self, lane: LanePlan) -> str | None:

@@ -75,6 +75,9 @@ class OpenAI:
 
     accepts: tuple[type, ...] = (Chat, Completion)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = True
 
     def key(self, lane: LanePlan) -> str | None:

@@ -16,6 +16,7 @@ from engine.core.marks import ENGLISH, Marks
 from engine.core.text import collapse
 
 _REFERENCE_ITEM = re.compile(r"\n\d+\s?\. ")
+_ASKED = re.compile(r"(?:^|\n)[ \t#]*(?:Instruction|Task|Prompt|Question|指令|任务|提示|问题)[ \t]*[:：]", re.IGNORECASE)
 
 
 class Malformed(Exception):
@@ -125,6 +126,24 @@ def blank_if_none(text: str, marks: Marks = ENGLISH) -> str:
     return "" if marks.nothing.match(text) else text
 
 
+def instruction(text: str) -> str:
+    """The instruction in a reply that should be nothing else, white space collapsed: without a label before it, a remark before
+    or after it, emphasis, or quotation marks around all of it. None there: `Malformed`."""
+    text = ENGLISH.emphasis.sub(r"\2", text).strip()
+    if label := _ASKED.search(text):
+        text = text[label.end() :].strip().split("\n\n", 1)[0]
+    opening, _, rest = text.partition("\n")
+    if rest.strip() and opening.rstrip().endswith((":", "：")):
+        text = rest.strip().split("\n\n", 1)[0]
+    found = collapse(text)
+    for left, right in ('""', "“”", "「」", "''", "‘’"):
+        if len(found) > 1 and found.startswith(left) and found.endswith(right) and not {left, right} & set(found[1:-1]):
+            found = found[1:-1].strip()
+    if not found:
+        raise Malformed("no_instruction")
+    return found
+
+
 class Block(NamedTuple):
     """One task of an Alpaca reply."""
 
@@ -154,18 +173,23 @@ def block(piece: str, marks: Marks = ENGLISH) -> Block | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`; raises `Malformed` where there is none. Lone surrogates, which some servers send when they cut
-    a text inside a character, become U+FFFD."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            value = _without_surrogates(json.loads(body.decode("utf-8", "replace")))
-        except (ValueError, RecursionError):
-            raise Malformed("no_json") from None
+    """The JSON object in `body`; raises `Malformed` where there is none."""
+    value = json_value(body)
     if not isinstance(value, dict):
         raise Malformed("no_json_object")
     return value
+
+
+def json_value(body: bytes) -> Any:
+    """What the JSON in `body` says; raises `Malformed` where it is none. Lone surrogates, which some servers send when they cut a
+    text inside a character, become U+FFFD."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return _without_surrogates(json.loads(body.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            raise Malformed("no_json") from None
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -68,3 +68,12 @@ def estimate_tokens(text: str) -> int:
         letters = len(data) - 3 * wide
     single = len(data.translate(None, _RUNNING)) + sum(map(data.count, _BEFORE_NUMBERS))
     return wide + single + int(max(0, letters - single) / 3.5) + 1
+
+
+def utf16_units(text: str) -> int:
+    """Characters as Java and JavaScript count them: those beyond the Basic Multilingual Plane are two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def utf8_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

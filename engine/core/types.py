@@ -168,8 +168,10 @@ class LanePlan:
     role: tuple[str, ...] = ()
     """Roles that the lane serves; empty: every role that its provider can."""
     key: str | None = None
-    """Where the key is found: `env:NAME` or `file:PATH`; never the key itself."""
+    """Where the key is found: `env:NAME` or `file:PATH`, one after the other for a key of parts; never the key itself."""
     base_url: str | None = None
+    region: str | None = None
+    """The vendor's region, which makes part of its address; `None`: the vendor's usual one."""
     style: Style | None = None
     """`chat` for models tuned on instructions, `completion` for base models; `None`: what suits the provider."""
     account: str | None = None
@@ -202,6 +204,12 @@ class Stamp:
     t: float
     nonce: str
     key: str = field(default="", repr=False)
+    """Parts of a key, such as a name and a secret, stand on lines of their own."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the key, in the order of their places; "" for one that may be missing, and is."""
+        return tuple(self.key.split("\n")) if self.key else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,6 +254,10 @@ def _open_ended(pair: Pair) -> str | None:
     return "ends_with_colon" if pair.input.endswith("：") or pair.output.endswith("：") else None
 
 
+def invalid(item: Item, ask: Ask) -> str | None:
+    return filters.invalid(item)
+
+
 def choose_instances(items: Sequence[Item], ask: Ask) -> list[str | None]:
     """All are lost where one input has two outputs; a repeated instance is kept once; `max_instances` stay."""
     options: Options = ask.context.options
@@ -321,7 +325,7 @@ RECIPE = Recipe(
             role="answer",
             ask=ask_instances,
             read=read_instances,
-            checks=(filters.invalid,),
+            checks=(invalid,),
             together=choose_instances,
             subjects=("record",),
             tries=2,

@@ -20,6 +20,7 @@ from aiolimiter import AsyncLimiter
 
 from engine.core.aimd import Breaker
 from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.keys import Source, sources
 from engine.core.limits import Reading, readings
 from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
@@ -281,28 +282,36 @@ def declared(quota: Quota) -> Quota:
 
 
 def without(text: str, key: str) -> str:
-    """The text without the key, and without the first part of it where the text was cut inside."""
-    text = text.replace(key, "[key]")
-    cut = next((n for n in range(len(key) - 1, 3, -1) if text.endswith(key[:n])), 0)
-    return f"{text[:-cut]}[key]" if cut else text
+    """The text without the key, and without the first part of it where the text was cut inside; so for each part of a key."""
+    for part in sorted(filter(None, key.split("\n")), key=len, reverse=True):
+        text = text.replace(part, "[key]")
+        cut = next((n for n in range(len(part) - 1, 3, -1) if text.endswith(part[:n])), 0)
+        text = f"{text[:-cut]}[key]" if cut else text
+    return text
 
 
 def secret(source: str | None) -> str:
-    """The key that `env:NAME` or `file:PATH` leads to, "" where none is needed. Raises `LaneError` that names the place only."""
-    if source is None:
-        return ""
-    kind, _, place = source.partition(":")
-    if kind == "env":
+    """The key that `env:NAME` or `file:PATH` leads to, "" where none is needed; of several places the parts, each on a line.
+    Raises `LaneError` that names the place only."""
+    parts = [_part(place) for place in sources(source or "")]
+    return "\n".join(parts) if any(parts) else ""
+
+
+def _part(source: Source) -> str:
+    """What is found at one place; "" where nothing is, and need not be."""
+    place = source.place
+    if source.kind == "env":
         value = os.environ.get(place, "").strip()
         missing = f"the environment variable {place} is not set: put the provider's key in it"
     else:
         missing = f"the key file {place} is empty"
         try:
-            value = Path(place).expanduser().read_text(encoding="utf-8").strip()
+            path = Path(place).expanduser()
+            value = "" if source.optional and not path.exists() else path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError, RuntimeError) as error:
             raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
-    if not value:
+    if not value and not source.optional:
         raise LaneError(missing)
-    if not value.isprintable():
+    if value and not value.isprintable():
         raise LaneError(f"what {source} leads to is no key: it has several lines, or characters that no header can carry")
     return value

@@ -19,6 +19,7 @@ from engine.core.till import Bill, Till
 from engine.core.types import Heard, LaneView, Request, Usage, total
 from engine.runtime.account import Account, Lane, view
 from engine.runtime.leasing import Boxes, Leasing, Outside
+from engine.runtime.listening import Listener, OnLine, nothing
 from engine.runtime.mailbox import Closed, Turn
 from engine.runtime.wire import Timeouts
 
@@ -133,11 +134,12 @@ class Asking:
         clock = self._outside.clock
         began, t = clock.awake(), clock.utc()
         replies = list(request.heard)
+        on_line = self._peeking(request) if lane.plan.stream else nothing
         used: Usage | None = None
         fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
         try:
             for call in request.calls[len(replies) :]:
-                attempted = await account.attempt(lane, call, self._outside.wire, self._timeouts, clock.utc)
+                attempted = await account.attempt(lane, call, self._outside.wire, self._timeouts, clock.utc, on_line)
                 account.learn(lane, attempted, ticket, anyio.current_time())
                 if isinstance(attempted.outcome, Fault):
                     fault, used = attempted.outcome, attempted.used
@@ -166,6 +168,19 @@ class Asking:
             else:
                 usage = total([reply.usage for reply in fresh]) if fault is None else None
                 account.ledger.settle(ticket, usage, anyio.current_time())
+
+    def _peeking(self, request: Request) -> OnLine:
+        """Has the settler look at an answer line by line, where that may be worth it, and cuts it off when the rest is not."""
+        peek = self._settler.place(request)
+
+        def on_line(listener: Listener) -> None:
+            assert peek is not None
+            listener.cut = peek.lost
+            peek.text = listener.text
+            if not peek.lost and not peek.waits:
+                peek.waits = self._done.offer(peek)
+
+        return nothing if peek is None else on_line
 
     def _log(self, account: Account, lane: Lane, fault: Fault) -> None:
         log = self._outside.log
