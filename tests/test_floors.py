@@ -29,7 +29,8 @@ FLOORS = {
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
-        engine/core/agenda engine/core/settler engine/core/past engine/core/refold
+        engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
+        engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
@@ -42,14 +43,18 @@ FLOORS = {
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
+        engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
+        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
+        engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/identify engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": """
+        engine/seedfile engine/identify engine/inputs engine/context engine/rundir engine/funds engine/lanes engine/app
+    """,
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather

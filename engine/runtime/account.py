@@ -67,6 +67,11 @@ class Lane:
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
 
     @property
+    def engine(self) -> str:
+        """Who answers here; a key, or a name in a plan, makes no other engine of it."""
+        return "|".join((self.plan.provider, self.plan.base_url or "", self.plan.model))
+
+    @property
     def working(self) -> bool:
         return self.closed is None and self.held is None
 
@@ -258,7 +263,7 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         alone = False
         if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):
             yields |= other.roles
-    return LaneView(lane.name, lane.roles, alone, yields)
+    return LaneView(lane.name, lane.roles, alone, yields, lane.engine)
 
 
 def spacing(quota: Quota) -> AsyncLimiter | None:

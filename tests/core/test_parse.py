@@ -364,3 +364,37 @@ def test_a_model_that_got_stuck_is_read_at_once(text: str) -> None:
             reader(text)
         except Malformed:
             continue
+
+
+# an instruction alone
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Write a poem about the sea.", "Write a poem about the sea."),
+        (" Write a poem\nabout the sea. ", "Write a poem about the sea."),
+        ("Instruction: Write a poem.", "Write a poem."),
+        ("**Instruction:** Write a poem.\n\nLet me know if it fits!", "Write a poem."),
+        ("Sure! Here is the instruction:\n\nWrite a poem.\n\nIt fits the text.", "Write a poem."),
+        ("Sure.\n\n### Task: Write a poem.", "Write a poem."),
+        ('"Write a poem."', "Write a poem."),
+        ('"Write" a "poem"', '"Write" a "poem"'),
+        ("指令：写一首诗。", "写一首诗。"),
+        ("“写一首诗。”", "写一首诗。"),
+        ("好的，指令如下：\n写一首关于“海”的诗。", "写一首关于“海”的诗。"),
+        ("Explain this term: entropy", "Explain this term: entropy"),
+        ("Fix the list:\n1, 3, 2", "1, 3, 2"),
+    ],
+)
+def test_instruction(text: str, found: str) -> None:
+    """What stands around the instruction is taken off: label, remarks, emphasis, quotation marks. A line that ends in a colon is
+    taken for a remark."""
+    assert parse.instruction(text) == found
+
+
+@pytest.mark.parametrize("text", ["", " \n", "Instruction:", '""'])
+def test_no_instruction(text: str) -> None:
+    """Nothing to ask is malformed."""
+    with pytest.raises(Malformed, match="no_instruction"):
+        parse.instruction(text)
