@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from engine.core.dedup import Index
 from engine.core.faults import PlanError
-from engine.core.text import collapse, words
+from engine.core.text import collapse, has_cjk, words
 from engine.core.types import Item
 
 SIMILAR = 0.5
@@ -36,21 +37,23 @@ _TAG = re.compile(r"([A-Za-z]{2,3})(-[A-Za-z0-9]{1,8})*")
 """The shape of a language tag (RFC 5646, section 2.1); no language has a subtag of four letters or more yet."""
 
 _LATIN = "ca cs da de en es et fi fr hr hu id it lt lv ms nb nl nn no pl pt ro sk sl sq sv sw tl tr vi"
-_SCRIPTS = {
-    **dict.fromkeys(_LATIN.split(), ("LATIN",)),
-    **dict.fromkeys(("be", "bg", "kk", "mk", "ru", "uk"), ("CYRILLIC",)),
-    **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
-    **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
-    "el": ("GREEK",),
-    "he": ("HEBREW",),
-    "th": ("THAI",),
-    "ja": ("CJK", "HIRAGANA", "KATAKANA"),
-    "ko": ("HANGUL",),
-    "zh": ("CJK",),
-}
+_SCRIPTS = MappingProxyType(
+    {
+        **dict.fromkeys(_LATIN.split(), ("LATIN",)),
+        **dict.fromkeys(("be", "bg", "kk", "mk", "ru", "uk"), ("CYRILLIC",)),
+        **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
+        **dict.fromkeys(("hi", "mr", "ne"), ("DEVANAGARI",)),
+        "el": ("GREEK",),
+        "he": ("HEBREW",),
+        "th": ("THAI",),
+        "ja": ("CJK", "HIRAGANA", "KATAKANA"),
+        "ko": ("HANGUL",),
+        "zh": ("CJK",),
+    }
+)
 """Scripts of a language, as Unicode's character names begin. A language that is not here may look like anything."""
 
-_LEAST = {"ja": 0.1, "ko": 0.1, "zh": 0.1}
+_LEAST = MappingProxyType({"ja": 0.1, "ko": 0.1, "zh": 0.1})
 """Least share of letters in a language's own script, 0.3 for the others: where a character is a syllable or a word, a few names
 and commands in Latin letters outnumber the text around them."""
 
@@ -253,20 +256,24 @@ def _repeated(good: Sequence[Item], key: str) -> list[SeedFault]:
 
 
 def summary(seeds: Sequence[Item]) -> dict[str, str]:
-    """The table under `seeds check` of tasks: counts and lengths in words."""
+    """The table under `seeds check` of tasks: counts, and lengths in words; in characters where most of what is asked is Chinese,
+    whose first two characters stand for a first word."""
     if not seeds:
         return {}
     instances = [instance for seed in seeds for instance in seed["instances"]]
-    verbs = Counter(tokens[0] for seed in seeds if (tokens := words(seed["instruction"])))
+    asked = [words(seed["instruction"]) for seed in seeds]
+    chinese = 2 * sum(has_cjk(token) for tokens in asked for token in tokens) > sum(map(len, asked))
+    unit, first = ("characters", 2) if chinese else ("words", 1)
+    openings = Counter("".join(tokens[:first]) for tokens in asked if tokens)
     return {
         "instances": str(len(instances)),
         "classification": _share(sum(seed["is_classification"] for seed in seeds), len(seeds)),
         "without input": _share(sum(not instance["input"].strip() for instance in instances), len(instances)),
-        "words an instruction": _spread([len(words(seed["instruction"])) for seed in seeds]),
-        "words an input": _spread([len(words(instance["input"])) for instance in instances if instance["input"].strip()]),
-        "words an output": _spread([len(words(instance["output"])) for instance in instances]),
-        "first words": f"{len(verbs)} different; most often "
-        + ", ".join(f"{word} ({count})" for word, count in verbs.most_common(5)),
+        f"{unit} an instruction": _spread([len(tokens) for tokens in asked]),
+        f"{unit} an input": _spread([len(words(instance["input"])) for instance in instances if instance["input"].strip()]),
+        f"{unit} an output": _spread([len(words(instance["output"])) for instance in instances]),
+        "first words": f"{len(openings)} different; most often "
+        + ", ".join(f"{word} ({count})" for word, count in openings.most_common(5)),
     }
 
 
@@ -277,7 +284,7 @@ def text_summary(texts: Sequence[Item]) -> dict[str, str]:
     languages = Counter(text["language"] for text in texts)
     return {
         "languages": ", ".join(f"{language} ({count})" for language, count in languages.most_common()),
-        "words a text": _spread([len(words(text["text"])) for text in texts]),
+        "tokens a text": _spread([len(words(text["text"])) for text in texts]),
         "characters a text": _spread([len(text["text"].strip()) for text in texts]),
     }
 

@@ -201,7 +201,7 @@ def test_summary_of_texts(tmp_path: Path) -> None:
     chinese = text(language="zh", id="zh-1", text="面团要先醒半个小时。")
     summary = seedfile.check(written(tmp_path, text(0), text(1), chinese, b"{")).summary
     assert summary["languages"] == "en (2), zh (1)"
-    assert summary["words a text"] == "9 to 11, median 10"
+    assert summary["tokens a text"] == "9 to 11, median 10"
     assert summary["characters a text"] == "10 to 56, median 56"
 
 

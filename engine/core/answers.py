@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engine.core.marks import marks
 from engine.core.numerals import spelled, written
 from engine.core.scripts import scripts
 from engine.core.text import words
+from engine.core.verbatim import marks
 
 _ENDS = re.compile(r"[\n,;，、；。！？!?|]+|\.(?:\s|$)|[:：]\s*")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)、])\s+")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from engine.core.marks import plain
 from engine.core.scripts import primary, scripts, share_of
+from engine.core.verbatim import plain
 
 
 class Guess(NamedTuple):

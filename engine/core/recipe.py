@@ -39,6 +39,10 @@ AVOID = "avoid/"
 """How the ids of texts begin that came from a file to avoid; file and line follow."""
 
 
+DUPLICATE = "duplicate of "
+"""How the reason begins for which a text was dropped that resembles an earlier one; its id and the score follow."""
+
+
 def _unknown(text: str) -> None:
     """The identifier of those who have none."""
 
@@ -280,7 +284,7 @@ def _compare(request: Request, context: Context, texts: list[tuple[int, str]], i
 def _resembles(near: Match) -> str:
     if near.id.startswith(AVOID):
         return f"avoided {near.id.removeprefix(AVOID)} ({near.score!r})"
-    return f"duplicate of {near.id} ({near.score!r})"
+    return f"{DUPLICATE}{near.id} ({near.score!r})"
 
 
 def messages(system: str, user: str) -> tuple[Message, ...]:

@@ -14,13 +14,13 @@ from typing import Annotated, NamedTuple, TypeAlias
 import msgspec
 
 from engine.core.languages import Identify, foreign
-from engine.core.marks import MARKS, marks, plain
 from engine.core.numerals import changed
 from engine.core.parts import sentences
 from engine.core.repeats import repeats
 from engine.core.score import chrf, rouge_l
 from engine.core.scripts import letters_of, primary, scripts, share_of, traditional
 from engine.core.text import words
+from engine.core.verbatim import MARKS, marks, plain
 
 Portion = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Ratio = Annotated[float, msgspec.Meta(ge=0)]

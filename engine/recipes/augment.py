@@ -14,13 +14,13 @@ import msgspec
 
 from engine.core import filters
 from engine.core.answers import lost_answers
-from engine.core.marks import plain
 from engine.core.parse import Malformed
 from engine.core.parts import Piece, cut, joined, spoken
 from engine.core.recipe import INPUT, Ask, Context, Recipe, Step
 from engine.core.roundtrip import Count, Gate, Portion, Scores, Trip, fault, measure, too_near
 from engine.core.scripts import letters_of, primary
 from engine.core.types import Call, Decoding, Draft, Item, Reply
+from engine.core.verbatim import plain
 from engine.recipes.backtranslation import (
     Positive,
     Share,
