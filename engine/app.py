@@ -262,6 +262,11 @@ def opened(loaded: context.Loaded) -> list[Lane]:
                 f"lanes.{lane.name} and lanes.{other.name} share an account but declare different quotas: give both the same "
                 'figures, or each its own account = "..."'
             )
+        if lane.style == "completion" and getattr(loaded.context.options, "format", "text") == "json":
+            raise PlanError(
+                f'options.format = "json" asks questions that only chats answer, and lanes.{lane.name} is a completion: give it '
+                'style = "chat" if its server takes that, or leave format out'
+            )
         if lane.style == "chat" and loaded.context.options.parity:
             raise PlanError(
                 f"options.parity asks what was published, which were completions, and lanes.{lane.name} is a chat: give it "

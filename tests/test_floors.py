@@ -21,9 +21,10 @@ FLOORS = {
     """,
     "F1 rules": """
         engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
-        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/events
-        engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
-        engine/core/keys engine/core/language engine/core/translations
+        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse
+        engine/core/structured engine/core/events engine/core/score engine/core/roundtrip engine/core/filters
+        engine/core/dedup engine/core/limits engine/core/loops engine/core/keys engine/core/language
+        engine/core/translations
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
@@ -33,8 +34,8 @@ FLOORS = {
         engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
-        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
-        engine/recipes/augment
+        engine/recipes/__init__ engine/recipes/in_json engine/recipes/self_instruct engine/recipes/alpaca
+        engine/recipes/backtranslation engine/recipes/augment
         providers/__init__ providers/openai providers/local
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         engine/pricing engine/plan

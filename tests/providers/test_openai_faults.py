@@ -6,7 +6,8 @@ import pytest
 
 import providers
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Chat, Decoding, HttpResponse, Message
+from engine.core.http import HttpResponse
+from engine.core.types import Chat, Decoding, Message
 from tests.providers.openai_faults import EXCHANGES, STREAMS, Broken, Exchange
 
 CALL = Chat((Message("user", "Name a river."),), Decoding(max_tokens=50))

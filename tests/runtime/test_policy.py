@@ -10,11 +10,12 @@ import pytest
 import providers
 from engine.core import retry
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse
 from engine.core.limits import readings
 from engine.core.quota import Ledger
 from engine.core.retry import Anew, Decision, Elsewhere, GiveUp, Smaller, Wait
 from engine.core.settler import PARK_AFTER, PATIENT
-from engine.core.types import Chat, Decoding, HttpResponse, LanePlan, Message, Quota, Usage
+from engine.core.types import Chat, Decoding, LanePlan, Message, Quota, Usage
 from engine.core.window import PACE
 from engine.runtime.account import Account, Attempted, Lane
 from tests.providers.openai_faults import EXCHANGES, Exchange
