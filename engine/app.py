@@ -48,7 +48,7 @@ from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
-from engine.runtime.wire import Wire
+from engine.runtime.wire import Timeouts, Wire
 from engine.version import VERSION
 
 
@@ -161,12 +161,13 @@ def _no_collections() -> Iterator[None]:
 
 def _patience(plan: Plan) -> Patience:
     return Patience(
-        attempt=plan.timeout,
+        attempt=Timeouts(plan.timeout, plan.first_token, plan.idle),
         request=plan.patience,
         grace=plan.grace,
         group=plan.group,
         park_after=plan.park_after,
         parked=plan.when_parked,
+        cut_after=plan.cut_after,
     )
 
 
@@ -269,16 +270,16 @@ def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
             raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {', '.join(known)}")
     if plan.provider == "local" and plan.quota.concurrent is None:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
-    style = plan.style or provider.style(plan)
-    if (Chat if style == "chat" else Completion) not in provider.accepts:
-        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
-    if provider.models and not plan.model:
-        raise PlanError(f'lanes.{name} names no model; add model = "..."')
     usual = provider.key(plan)
     if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
         raise PlanError(
             f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
         )
+    style = plan.style or provider.style(plan)
+    if (Chat if style == "chat" else Completion) not in provider.accepts:
+        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
+    if provider.models and not plan.model:
+        raise PlanError(f'lanes.{name} names no model; add model = "..."')
     return Lane(name, plan, provider, frozenset(plan.role or known), style)
 
 

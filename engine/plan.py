@@ -48,12 +48,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The most that may be spent; `None`: costs are counted where there are prices, and not limited."""
     timeout: Seconds = 600.0
     """Seconds that one attempt may take."""
+    first_token: Seconds = 300.0
+    """Seconds that a streamed answer may take to begin; a queue's comments are no beginning."""
+    idle: Seconds = 60.0
+    """Seconds of silence after which a streamed answer that had begun is given up; what had come of it is kept."""
     patience: Seconds = 900.0
     """Seconds that one request may fail, while its lanes are open, before it is settled as failed."""
     park_after: Seconds = 120.0
     """A lane whose server asks to wait longer than this is parked: others take its work, and nothing sleeps over it."""
     when_parked: Literal["wait", "stop"] = "wait"
     """When every lane that is needed is parked: wait until the first one is free again, or end the run, to be resumed."""
+    cut_after: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """On lanes that stream: cut an answer off after so many duplicates in a row. It pays only where duplicates come in clusters;
+    some answers are heard out to measure that, and where it does not pay it ends by itself. `None`: never."""
     grace: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     """Seconds that calls in flight get to finish after the first signal to stop."""
     group: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.05

@@ -184,6 +184,8 @@ class Record:
     item: Item
     fields: Item
     """What the recipe says a record looks like."""
+    provenance: Item
+    """What the recipe tells of where the record comes from."""
     lanes: dict[str, str]
     models: dict[str, str]
 
@@ -197,8 +199,8 @@ def records(directory: Path) -> Iterator[Record]:
     for line in journal(directory):
         if not isinstance(line, Settled) or line.fault is not None:
             continue
-        if line.step == recipe.growing.name:
-            grown = list(_grown(recipe, line, Record("", {}, {}, {}, {})))[:left]
+        if line.step == recipe.source_step.name:
+            grown = list(_grown(recipe, line, Record("", {}, {}, {}, {}, {})))[:left]
             left -= len(grown)
         else:
             parent = waiting.pop(line.of or "", None)
@@ -214,5 +216,7 @@ def _grown(recipe: Recipe, line: Settled, parent: Record) -> Iterator[Record]:
     models = {**parent.models, line.step: line.replies[0].model if line.replies else ""}
     for n, kept in line.kept:
         item = {**parent.item, **kept, "id": f"{line.step}/{line.index}.{n}"}
-        fields = recipe.record(item) if line.step == recipe.last.name else {}
-        yield Record(item["id"], item, fields, lanes, models)
+        whole = line.step == recipe.last.name
+        fields = recipe.record(item) if whole else {}
+        provenance = recipe.provenance(item) if whole and recipe.provenance is not None else {}
+        yield Record(item["id"], item, fields, provenance, lanes, models)

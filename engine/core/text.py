@@ -43,6 +43,11 @@ def words(text: str) -> list[str]:
     return _WORD.findall(folded.lower())
 
 
+def has_cjk(text: str) -> bool:
+    """Whether there is any ideograph, kana or hangul in `text`."""
+    return not text.isascii() and _IS_CJK.search(text) is not None
+
+
 def reference_words(text: str) -> list[str]:
     """Tokens as the published Self-Instruct script compares them: `[a-z0-9]+` of the lower-cased text, nothing else."""
     return text.translate(_ASCII_WORDS).split() if text.isascii() else _NOT_LATIN.sub(" ", text.lower()).split()
