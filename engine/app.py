@@ -30,6 +30,7 @@ from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
+from engine.core.http import Route
 from engine.core.keys import required, sources
 from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
@@ -39,16 +40,17 @@ from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quot
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
+from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
+from engine.runtime.keys import Key, found
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
-from engine.runtime.wire import Timeouts, Wire
+from engine.runtime.wire import Timeouts, Wire, trust
 from engine.version import VERSION
 
 
@@ -258,7 +260,12 @@ def opened(loaded: context.Loaded) -> list[Lane]:
         if not any(step.role in lane.roles for lane in made):
             raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
     for lane in made:
-        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+        lane.key = Key(lane.plan.key or lane.provider.key(lane.plan))
+        lane.key.read()
+        lane.headers = {name: found(value) for name, value in lane.plan.headers.items()}
+        proxy = None if lane.plan.proxy is None else found(lane.plan.proxy)
+        lane.route = Route(proxy, lane.plan.ca_bundle)
+        trust(lane.plan.ca_bundle)
     return made
 
 
@@ -330,7 +337,7 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
         if name not in accounts:
             if metered(lane.plan.quota):
                 where = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.plan.region or ''}"
-                secret_name = f"{where}|{lane.key}|{lane.plan.model}"
+                secret_name = f"{where}|{lane.key.value}|{lane.plan.model}"
                 stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)

@@ -16,11 +16,12 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Languages, table
 from engine.core.parse import Malformed, json_object
 from engine.core.text import utf8_bytes
 from engine.core.translations import batch, failed, malformed, replies, shortened, translation, weights
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Translation, Usage
+from engine.core.types import Call, LanePlan, Reply, Style, Translation, Usage
 
 REGION, SERVICE = "us-east-1", "translate"
 

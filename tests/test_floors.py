@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "F0 nouns": """
         engine/version engine/__init__
-        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
+        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/http engine/core/types engine/core/rng
     """,
     "F1 rules": """
         engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
@@ -40,7 +40,7 @@ FLOORS = {
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/listening
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log

@@ -101,7 +101,7 @@ def test_change_that_is_none_is_refused(tmp_path: Path, change: str) -> None:
             "unknown key 'request_per_minute' in [lanes.fast]; did you mean 'requests_per_minute'?",
         ),
         (DATA | {"lanes": {"fast": {"provider": "x", "quota": {}}}}, "unknown key 'quota' in [lanes.fast]"),
-        (DATA | {"zzz": 5}, "known keys: backlog, budget, compress, goal, grace"),
+        (DATA | {"zzz": 5}, "known keys: backlog, budget, compress, cut_after"),
     ],
 )
 def test_unknown_key_offers_the_nearest(data: dict[str, Any], offer: str) -> None:

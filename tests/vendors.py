@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import providers
 from engine.core.faults import Fault
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.text import utf8_bytes, utf16_units
-from engine.core.types import HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Translation
+from engine.core.types import LanePlan, Reply, Translation
 from providers import Provider
 from providers.simulator import script
 from providers.simulator.world import Arrival, Call, World

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from engine.core.types import HttpRequest, HttpResponse, LanePlan
+from engine.core.http import HttpRequest, HttpResponse
+from engine.core.types import LanePlan
 
 _SCRIPTS = {"cn": "Hans", "sg": "Hans", "my": "Hans", "tw": "Hant", "hk": "Hant", "mo": "Hant"}
 """How Chinese is written where: a region that stands for a script."""

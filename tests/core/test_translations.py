@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse
 from engine.core.language import Languages, table
 from engine.core.translations import batch, count, failed, matched, replies, shares
-from engine.core.types import Completion, Decoding, HttpResponse, Reply, Translation
+from engine.core.types import Completion, Decoding, Reply, Translation
 
 BOTH = Languages(table("en zh=zh-CN"), table("en zh=zh-CN"))
 CALLS = tuple(Translation(text, "en", "zh") for text in ("One.", "Two.", "Three."))

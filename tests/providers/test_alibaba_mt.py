@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, Reply, Stamp
+from engine.core.http import HttpRequest, Stamp
+from engine.core.types import Reply
 from providers.alibaba_mt import PROVIDER, signed
 from tests.translators import STAMP, UNITS, calls, characters, decoded, fault, lane, reads_anything, texts
 

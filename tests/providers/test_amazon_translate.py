@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.faults import FaultKind
-from engine.core.types import HttpRequest, Stamp
+from engine.core.http import HttpRequest, Stamp
 from providers.amazon_translate import PROVIDER, signed
 from tests.translators import STAMP, UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
 

@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 import pytest
 
 from engine.core.faults import FaultKind
-from engine.core.types import HttpRequest, Reply, Stamp
+from engine.core.http import HttpRequest, Stamp
+from engine.core.types import Reply
 from providers.baidu import PROVIDER, signature
 from tests.translators import STAMP, UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
 

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpResponse, Reply, Stamp, Stop
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import Reply, Stop
 from providers.libretranslate import PROVIDER
 from tests.translators import STAMP, UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
 

@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, Reply
+from engine.core.http import HttpRequest
+from engine.core.types import Reply
 from providers.simulator.calls import Facts, Kind, Received, Refused, Response, Slip
 from providers.simulator.cipher import translated
 from providers.simulator.dialects import Opened, Unreadable, find, names

@@ -14,6 +14,7 @@ from engine.core.quota import Ledger
 from engine.core.types import LanePlan, Quota, Reply
 from engine.runtime.account import Account, Attempted, Lane
 from engine.runtime.clock import Clock
+from engine.runtime.keys import Key
 from engine.runtime.wire import Timeouts, Wire
 from providers.simulator import script, server
 from providers.simulator.cipher import translated
@@ -33,7 +34,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 async def attempted(wire: Wire, vendor: Vendor, address: str) -> Attempted:
     """One call of a lane, as an account makes it: the parts of the key on lines of their own."""
     plan = LanePlan(provider=vendor.name, base_url=f"{address}/{vendor.name}")
-    lane = Lane("main", plan, vendor.provider, frozenset({"translate"}), "chat", key=vendor.key.replace(" ", "\n"))
+    lane = Lane("main", plan, vendor.provider, frozenset({"translate"}), "chat", key=Key(None, vendor.key.replace(" ", "\n")))
     account = Account("account", [lane], Ledger(Quota(concurrent=8)), None)
     return await account.attempt(lane, calls("One.", target="es")[0], wire, Timeouts(), time.time)
 
