@@ -30,7 +30,6 @@ from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
-from engine.core.http import Route
 from engine.core.keys import required, sources
 from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
@@ -46,11 +45,10 @@ from engine.runtime.commands import Commands
 from engine.runtime.control import listening
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
-from engine.runtime.keys import Key, found
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
-from engine.runtime.wire import Timeouts, Wire, trust
+from engine.runtime.wire import Timeouts, Wire
 from engine.version import VERSION
 
 
@@ -260,12 +258,7 @@ def opened(loaded: context.Loaded) -> list[Lane]:
         if not any(step.role in lane.roles for lane in made):
             raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
     for lane in made:
-        lane.key = Key(lane.plan.key or lane.provider.key(lane.plan))
-        lane.key.read()
-        lane.headers = {name: found(value) for name, value in lane.plan.headers.items()}
-        proxy = None if lane.plan.proxy is None else found(lane.plan.proxy)
-        lane.route = Route(proxy, lane.plan.ca_bundle)
-        trust(lane.plan.ca_bundle)
+        lane.equip()
     return made
 
 

@@ -65,7 +65,7 @@ FLOORS = {
     """,
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
+        engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
     """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""

@@ -24,9 +24,9 @@ from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
 from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Style, Usage, total
 from engine.core.window import PACE
-from engine.runtime.keys import Key, without
+from engine.runtime.keys import Key, found, without
 from engine.runtime.listening import Listener, OnLine, nothing
-from engine.runtime.wire import Sender, Timeouts
+from engine.runtime.wire import Sender, Timeouts, trust
 from providers import Provider
 
 UNDECLARED = 8
@@ -69,6 +69,14 @@ class Lane:
     @property
     def working(self) -> bool:
         return self.closed is None and self.held is None
+
+    def equip(self) -> None:
+        """Look up what the plan only names: key, headers, proxy and certificates. Raises `LaneError`, which shows none of it."""
+        self.key = Key(self.plan.key or self.provider.key(self.plan))
+        self.key.read()
+        self.headers = {name: found(value) for name, value in self.plan.headers.items()}
+        trust(self.plan.ca_bundle)
+        self.route = Route(None if self.plan.proxy is None else found(self.plan.proxy), self.plan.ca_bundle)
 
     def equipped(self, request: HttpRequest) -> HttpRequest:
         """The request with what the plan adds to all of this lane's."""
