@@ -38,6 +38,7 @@ FLOORS = {
         engine/recipes/backtranslation engine/recipes/augment
         providers/__init__ providers/openai providers/local
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
+        providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
         engine/pricing engine/plan
     """,
     "F3 effects": """
@@ -64,6 +65,8 @@ FLOORS = {
         providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
         providers/simulator/dialects/apertium providers/simulator/dialects/deepl
         providers/simulator/dialects/google_translate providers/simulator/dialects/azure_translator
+        providers/simulator/signing providers/simulator/dialects/baidu providers/simulator/dialects/youdao
+        providers/simulator/dialects/amazon_translate providers/simulator/dialects/alibaba_mt
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """

@@ -184,12 +184,13 @@ class Account:
         each line of a streamed answer, by its listener, and may cut it off."""
         lane.key.look(anyio.current_time())
         stamp, renewals = Stamp(now(), uuid4().hex, lane.key.value), lane.key.renewals
-        request = lane.equipped(lane.provider.encode((call,), lane.plan, stamp))
         reader = lane.provider.reader(call) if lane.plan.stream else None
         response: HttpResponse | None = None
         outcome: Reply | Fault | None = None
         used: Usage | None = None
         try:
+            # a call that no vendor takes is a fault, too
+            request = lane.equipped(lane.provider.encode((call,), lane.plan, stamp))
             if reader is None:
                 response = await wire.send(request, timeouts.whole)
             else:

@@ -127,7 +127,7 @@ def test_plans_that_cannot_be_asked_in_json() -> None:
     loaded = context.load(
         plan.from_data({"recipe": "alpaca", "goal": 1, "lanes": {"a": {"provider": "local"}}, "options": {"format": "json"}})
     )
-    with pytest.raises(PlanError, match="lanes.a is a completion"):
+    with pytest.raises(PlanError, match=r"lanes\.a is a completion"):
         app.opened(loaded)
     with pytest.raises(PlanError, match="leave format out, or parity"):
         made(parity=True)

@@ -18,9 +18,9 @@ def refused(text: str) -> str:
 
 
 def test_the_example_can_be_played() -> None:
-    """It has three accounts, of both dialects, with every kind of limit."""
+    """It has four accounts, of three dialects, with every kind of limit."""
     accounts = script.read(data.example()).accounts
-    assert [account.name for account in accounts] == ["a", "azure", "libre"]
+    assert [account.name for account in accounts] == ["a", "azure", "libre", "amazon"]
     kinds = {limit.kind for account in accounts for limit in account.limits}
     assert kinds == {"bucket", "fixed", "sliding", "subwindow", "concurrent", "growth", "day", "money", "ban"}
 
