@@ -37,7 +37,7 @@ from engine.lanes import check_roles, lane_of
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
+from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
@@ -262,6 +262,11 @@ def opened(loaded: context.Loaded) -> list[Lane]:
                 f"lanes.{lane.name} and lanes.{other.name} share an account but declare different quotas: give both the same "
                 'figures, or each its own account = "..."'
             )
+        if lane.style == "completion" and getattr(loaded.context.options, "format", "text") == "json":
+            raise PlanError(
+                f'options.format = "json" asks questions that only chats answer, and lanes.{lane.name} is a completion: give it '
+                'style = "chat" if its server takes that, or leave format out'
+            )
         if lane.style == "chat" and loaded.context.options.parity:
             raise PlanError(
                 f"options.parity asks what was published, which were completions, and lanes.{lane.name} is a chat: give it "
@@ -269,7 +274,7 @@ def opened(loaded: context.Loaded) -> list[Lane]:
             )
     check_roles(loaded, made)
     for lane in made:
-        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+        lane.equip()
     return made
 
 
@@ -320,7 +325,7 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
         if name not in accounts:
             if metered(lane.plan.quota):
                 where = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.plan.region or ''}"
-                secret_name = f"{where}|{lane.key}|{lane.plan.model}"
+                secret_name = f"{where}|{lane.key.value}|{lane.plan.model}"
                 stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)

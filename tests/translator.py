@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
+from engine.core.http import HttpResponse
 from engine.core.rng import stream
-from engine.core.types import HttpResponse
 from providers.simulator.cipher import translated
 from tests.fakes import answered
 

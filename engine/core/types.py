@@ -198,42 +198,6 @@ class LanePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What only the moment of sending knows."""
-
-    t: float
-    nonce: str
-    key: str = field(default="", repr=False)
-    """Parts of a key, such as a name and a secret, stand on lines of their own."""
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts of the key, in the order of their places; "" for one that may be missing, and is."""
-        return tuple(self.key.split("\n")) if self.key else ()
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """An attempt as bytes. Neither headers nor body are shown in its repr: they may carry a key."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A whole answer as bytes. Header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    seconds: float = 0.0
-    first_byte: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """An item as it was read from a reply, with the reason why it is already lost (a cut end, say), if it is."""
 

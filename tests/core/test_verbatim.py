@@ -1,10 +1,10 @@
-"""Marks: what a translator must leave alone is found, and all else is prose."""
+"""Verbatim: what a translator must leave alone is found, and all else is prose."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.core.marks import MARKS, marks, plain
+from engine.core.verbatim import MARKS, marks, plain
 
 
 @pytest.mark.parametrize(
