@@ -15,8 +15,8 @@ from engine import context
 from engine.core.documents import LARGEST
 from engine.core.faults import Fault, FaultKind, PlanError
 from engine.core.growth import LATER_DRY
+from engine.core.http import HttpResponse
 from engine.core.intake import AHEAD
-from engine.core.types import HttpResponse
 from engine.plan import from_data
 from engine.runtime import source
 from engine.runtime.pulse import RunState
