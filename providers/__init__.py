@@ -12,6 +12,9 @@ from typing import Protocol
 from engine.core.faults import Fault, PlanError
 from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
 
+_SHARED = ("contract", "profile", "reading")
+"""Files of this folder that are no dialects, but what dialects share."""
+
 
 class Reader(Protocol):
     """One answer as it streams in. It is fed with the body's bytes in order, and closed once, whenever nobody listens on."""
@@ -22,7 +25,7 @@ class Reader(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the stream has said that all of it came."""
+        """Whether the stream has said that all of it came, or a stop of the call's own has cut it: nothing more is wanted."""
 
     def feed(self, chunk: bytes) -> str:
         """The text that came with the bytes, "" for none; reasoning is no text. Raises `Fault` for an error inside the stream,
@@ -57,6 +60,10 @@ class Provider(Protocol):
     def weigh(self, call: Call) -> Usage:
         """What the call weighs at the most, before it is sent."""
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        """Names of the decoding settings of the call that this lane's model does not take: they are not sent, changed, or done by
+        ourselves (a stop by our own cut, a schema in words). Empty for translators."""
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         """The request for up to `texts` calls."""
 
@@ -69,7 +76,7 @@ class Provider(Protocol):
 
 def names() -> list[str]:
     """The dialects that come with the product."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
+    return sorted(module.name for module in iter_modules(__path__) if not module.ispkg and module.name not in _SHARED)
 
 
 def find(name: str) -> Provider:

@@ -20,7 +20,7 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
+        engine/core/text engine/core/parse engine/core/events engine/core/speech engine/core/schema engine/core/score engine/core/filters engine/core/dedup
         engine/core/limits
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
@@ -30,7 +30,9 @@ FLOORS = {
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
-        providers/__init__ providers/openai providers/local
+        providers/__init__ providers/reading providers/profile providers/openai
+        providers/deepseek providers/dashscope providers/zhipu providers/moonshot providers/mistral providers/openrouter
+        providers/vllm providers/llama_cpp providers/local
         engine/pricing engine/plan
     """,
     "F3 effects": """
