@@ -30,7 +30,7 @@ from engine.core.types import (
     Usage,
 )
 from providers import Reader
-from providers.profile import SETTINGS, STOPS, Enforced, Profile, Rule, fault, shaped
+from providers.profile import SETTINGS, STOPS, Enforced, Profile, Rule, fault, merged, shaped
 from providers.reading import Body, Piece, Reading, Spelling, count, decode, weigh
 
 REASONING = Rule(
@@ -128,15 +128,6 @@ def asked(profile: Profile, call: Call, lane: LanePlan) -> tuple[str, Body]:
     if lane.stream:
         body |= {"stream": True} | ({"stream_options": {"include_usage": True}} if profile.asks_usage else {})
     return path, merged(body, lane.extra)
-
-
-def merged(body: Body, extra: Mapping[str, Any]) -> Body:
-    """The body with a lane's own fields; objects are merged, all else takes the place of what was there."""
-    result = dict(body)
-    for name, value in extra.items():
-        old = result.get(name)
-        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return result
 
 
 def spelling(profile: Profile) -> Spelling:

@@ -194,6 +194,15 @@ def shaped(enforced: Enforced, schema: Mapping[str, Any]) -> dict[str, Any]:
             return {}
 
 
+def merged(body: Body, extra: Mapping[str, Any]) -> Body:
+    """The body with a lane's own fields; objects are merged, all else takes the place of what was there."""
+    result = dict(body)
+    for name, value in extra.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return result
+
+
 def fault(meanings: Mapping[str, FaultKind], response: HttpResponse, body: Body) -> Fault:
     """What an error answer means, by its code and its status; nested and flat forms are read."""
     error = body.get("error")

@@ -222,7 +222,7 @@ class _Form(Enum):
     BARE = auto()
     """One JSON object and no stream."""
     OVER = auto()
-    """The bare object has been read; nothing behind it counts."""
+    """The bare object has been read, or there was a fault: nothing behind it counts."""
 
 
 @dataclass(slots=True)
@@ -251,25 +251,32 @@ class Reading:
         return self._hearing.ended
 
     def feed(self, chunk: bytes) -> str:
-        if self._form is _Form.UNKNOWN and (first := chunk.lstrip()[:1]):
-            self._form = _Form.BARE if first in (b"{", b"[") else _Form.EVENTS
-        if self._form is _Form.EVENTS:
-            return "".join([self._take(_data(frame)) for frame in self.frames.feed(chunk)])
-        return self._unframed(chunk) if self._form is _Form.BARE else ""
+        try:
+            return self._fed(chunk)
+        except Fault:
+            self._form = _Form.OVER
+            raise
 
     def close(self) -> Reply:
-        for frame in self.frames.close():
+        for frame in self.frames.close() if self._form is _Form.EVENTS else ():
             try:
                 self._take(_data(frame))
             except Fault:  # the rest of a line that was cut off
                 break
         return self._hearing.part()
 
+    def _fed(self, chunk: bytes) -> str:
+        if self._form is _Form.UNKNOWN and (first := chunk.lstrip()[:1]):
+            self._form = _Form.BARE if first in (b"{", b"[") else _Form.EVENTS
+        if self._form is _Form.EVENTS:
+            return "".join([self._take(_data(frame)) for frame in self.frames.feed(chunk)])
+        return self._unframed(chunk) if self._form is _Form.BARE else ""
+
     def _unframed(self, chunk: bytes) -> str:
         """What a bare object says, once all of it has come."""
         grown(len(self._bare), len(chunk))
         self._bare += chunk
-        if b"}" not in chunk:
+        if b"}" not in chunk and b"]" not in chunk:
             return ""
         try:
             text = self._bare.decode("utf-8", "replace").lstrip()

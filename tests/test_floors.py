@@ -33,6 +33,8 @@ FLOORS = {
         providers/__init__ providers/reading providers/profile providers/openai
         providers/deepseek providers/dashscope providers/zhipu providers/moonshot providers/mistral providers/openrouter
         providers/vllm providers/llama_cpp providers/local
+        providers/azure_openai providers/anthropic providers/gemini providers/ollama
+        providers/contract
         engine/pricing engine/plan
     """,
     "F3 effects": """
