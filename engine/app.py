@@ -47,7 +47,7 @@ from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
-from engine.runtime.wire import Wire
+from engine.runtime.wire import Timeouts, Wire
 from engine.version import VERSION
 
 
@@ -160,7 +160,7 @@ def _no_collections() -> Iterator[None]:
 
 def _patience(plan: Plan) -> Patience:
     return Patience(
-        attempt=plan.timeout,
+        attempt=Timeouts(plan.timeout, plan.first_token, plan.idle),
         request=plan.patience,
         grace=plan.grace,
         group=plan.group,

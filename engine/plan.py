@@ -47,6 +47,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The most that may be spent; `None`: costs are counted where there are prices, and not limited."""
     timeout: Seconds = 600.0
     """Seconds that one attempt may take."""
+    first_token: Seconds = 300.0
+    """Seconds that a streamed answer may take to begin; a queue's comments are no beginning."""
+    idle: Seconds = 60.0
+    """Seconds of silence after which a streamed answer that had begun is given up; what had come of it is kept."""
     patience: Seconds = 900.0
     """Seconds that one request may fail, while its lanes are open, before it is settled as failed."""
     park_after: Seconds = 120.0

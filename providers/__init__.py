@@ -25,7 +25,11 @@ class Reader(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the stream has said that all of it came, or a stop of the call's own has cut it: nothing more is wanted."""
+        """Whether the stream has said that all of it came."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop of the call's that its server goes past has come: nothing more is wanted, and the answer is whole."""
 
     def feed(self, chunk: bytes) -> str:
         """The text that came with the bytes, "" for none; reasoning is no text. Raises `Fault` for an error inside the stream,

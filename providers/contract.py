@@ -202,11 +202,14 @@ def _survives(provider: Provider, call: Call, bodies: Sequence[bytes]) -> None:
             continue
         _unfaulted(reader, [junk[:7], junk[7:]])
         reply = reader.close()
-        _must(reply.stop is not Stop.END or reader.ended, f"a stream that said {junk!r} ended well, and ended is False")
+        _must(
+            reply.stop is not Stop.END or reader.ended or reader.stopped,
+            f"a stream that said {junk!r} ended well, and ended is False",
+        )
         if junk in _JUNK:
             _must((reply.text, reply.stop) == ("", Stop.BROKEN), f"{reply} was heard in {junk!r}")
             _must(reply.usage == _heard(provider.weigh(call)), f"a stream that said {junk!r} costs {reply.usage}, not its prompt")
-            _must(not reader.began and not reader.ended, f"a stream that said {junk!r} began, or ended")
+            _must(not (reader.began or reader.ended or reader.stopped), f"a stream that said {junk!r} began, or ended")
 
 
 def _heard(weight: Usage) -> Usage:
@@ -287,7 +290,10 @@ def _keeps(provider: Provider, exchange: Exchange) -> None:
         text, fault = _unfaulted(reader, chunks)
         reply = reader.close()
         _must(reply.text.startswith(text), f"{exchange.name!r}: feed gave {text!r}, and the answer is {reply.text!r}")
-        _must(fault is not None or reader.ended or reply.stop is Stop.BROKEN, f"{exchange.name!r}: {reply.stop}, but not ended")
+        _must(
+            fault is not None or reader.ended or reader.stopped or reply.stop is Stop.BROKEN,
+            f"{exchange.name!r}: {reply.stop}, but not ended",
+        )
         heard.append((str(fault), fault and fault.billed, reply))
         _compare(exchange.name, fault or reply, wanted)
         if fault is not None and "text" in wanted:

@@ -148,8 +148,8 @@ class Hearing:
         self._speech = Speech(stops, self.spelling.marks if isinstance(self.call, Chat) else None)
 
     @property
-    def ended(self) -> bool:
-        return self.done or self._speech.stopped
+    def stopped(self) -> bool:
+        return self._speech.stopped
 
     def add(self, piece: Piece) -> str:
         """The text that is certain now."""
@@ -248,7 +248,11 @@ class Reading:
 
     @property
     def ended(self) -> bool:
-        return self._hearing.ended
+        return self._hearing.done
+
+    @property
+    def stopped(self) -> bool:
+        return self._hearing.stopped
 
     def feed(self, chunk: bytes) -> str:
         try:

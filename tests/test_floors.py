@@ -20,8 +20,8 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/events engine/core/speech engine/core/schema engine/core/score engine/core/filters engine/core/dedup
-        engine/core/limits
+        engine/core/text engine/core/parse engine/core/events engine/core/speech engine/core/schema engine/core/score
+        engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
@@ -38,7 +38,8 @@ FLOORS = {
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/listening
+        engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control

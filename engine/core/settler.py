@@ -156,7 +156,7 @@ class Settler:
         request = heard.request
         usages = [reply.usage for reply in heard.replies[heard.before :]]
         if heard.fault is not None and heard.fault.billed:
-            usages.append(self._weigh(heard.lane, request.calls[len(heard.replies)]))
+            usages.append(heard.used or self._weigh(heard.lane, request.calls[len(heard.replies)]))
         paid = Paid(
             step=request.step,
             index=request.index,

@@ -288,6 +288,8 @@ class Heard:
     """The first so many replies came with earlier attempts, and were paid for on lines of their own."""
     cost: int = 0
     """What this attempt cost, in nano-units of the plan's currency; 0 where the lane has no price."""
+    used: Usage | None = None
+    """What the call that failed used, where its stream told as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,9 +23,10 @@ from engine.core.faults import Fault, FaultKind, LaneError
 from engine.core.limits import Reading, readings
 from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
-from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Stamp, Style, Usage, total
+from engine.core.types import Call, HttpResponse, LanePlan, LaneView, Quota, Reply, Stamp, Style, Usage, total
 from engine.core.window import PACE
-from engine.runtime.wire import Sender
+from engine.runtime.listening import Listener, OnLine, nothing
+from engine.runtime.wire import Sender, Timeouts
 from providers import Provider
 
 UNDECLARED = 8
@@ -80,6 +81,8 @@ class Attempted(NamedTuple):
 
     outcome: Reply | Fault
     readings: tuple[Reading, ...]
+    used: Usage | None = None
+    """What a failed call used, where its stream told as much."""
 
 
 @dataclass(slots=True)
@@ -152,21 +155,33 @@ class Account:
         self._usual = total([lane.provider.weigh(call) for call in calls])
         return self._usual
 
-    async def attempt(self, lane: Lane, call: Call, wire: Sender, timeout: float, now: Callable[[], float]) -> Attempted:
-        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns."""
+    async def attempt(
+        self, lane: Lane, call: Call, wire: Sender, timeouts: Timeouts, now: Callable[[], float], on_line: OnLine = nothing
+    ) -> Attempted:
+        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_line` is told of
+        each line of a streamed answer, by its listener, and may cut it off."""
         stamp = Stamp(now(), uuid4().hex, lane.key)
-        told: tuple[Reading, ...] = ()
-        outcome: Reply | Fault
+        request = lane.provider.encode((call,), lane.plan, stamp)
+        reader = lane.provider.reader(call) if lane.plan.stream else None
+        response: HttpResponse | None = None
+        outcome: Reply | Fault | None = None
+        used: Usage | None = None
         try:
-            response = await wire.send(lane.provider.encode((call,), lane.plan, stamp), timeout)
-            told = readings(response.headers, now())
-            (outcome,) = lane.provider.decode((call,), response)
+            if reader is None:
+                response = await wire.send(request, timeouts.whole)
+            else:
+                listener = Listener(reader, on_line)
+                response, outcome, used = await listener.listen(wire, request, timeouts, lane.provider.weigh(call))
+            if response is not None and outcome is None:
+                (outcome,) = lane.provider.decode((call,), response)
         except Fault as fault:
             outcome = fault
+        assert outcome is not None
+        told = readings(response.headers, now()) if response is not None else ()
         if isinstance(outcome, Fault) and lane.key:
             detail = without(outcome.detail, lane.key)
             outcome = Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
-        return Attempted(outcome, told)
+        return Attempted(outcome, told, used)
 
     def learn(self, lane: Lane, attempted: Attempted, ticket: Ticket, now: float) -> None:
         """What an outcome means for the account and the lane, besides its request."""

@@ -20,16 +20,17 @@ from engine.core.types import Heard, LaneView, Request, Usage, total
 from engine.runtime.account import Account, Lane, view
 from engine.runtime.leasing import Boxes, Leasing, Outside
 from engine.runtime.mailbox import Closed, Turn
+from engine.runtime.wire import Timeouts
 
 TURNED_AWAY = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA, FaultKind.AUTH, FaultKind.BAD, FaultKind.TOO_BIG)
 """Faults of calls that used no tokens."""
 
 
 class Asking:
-    """All pumps and calls of a run. `timeout` is for one attempt, in seconds."""
+    """All pumps and calls of a run. `timeouts` are for one attempt."""
 
     def __init__(
-        self, accounts: Sequence[Account], settler: Settler, boxes: Boxes, outside: Outside, timeout: float, till: Till
+        self, accounts: Sequence[Account], settler: Settler, boxes: Boxes, outside: Outside, timeouts: Timeouts, till: Till
     ) -> None:
         self._accounts = accounts
         self._homes = [(account, lane) for account in accounts for lane in account.lanes]
@@ -41,7 +42,7 @@ class Asking:
         self._till = till
         self._leasing = Leasing(boxes, till, outside)
         self._outside = outside
-        self._timeout = timeout
+        self._timeouts = timeouts
         self._open = True
 
     def stop(self) -> None:
@@ -132,13 +133,14 @@ class Asking:
         clock = self._outside.clock
         began, t = clock.awake(), clock.utc()
         replies = list(request.heard)
+        used: Usage | None = None
         fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
         try:
             for call in request.calls[len(replies) :]:
-                attempted = await account.attempt(lane, call, self._outside.wire, self._timeout, clock.utc)
+                attempted = await account.attempt(lane, call, self._outside.wire, self._timeouts, clock.utc)
                 account.learn(lane, attempted, ticket, anyio.current_time())
                 if isinstance(attempted.outcome, Fault):
-                    fault = attempted.outcome
+                    fault, used = attempted.outcome, attempted.used
                     self._log(account, lane, fault)
                     break
                 replies.append(attempted.outcome)
@@ -154,7 +156,8 @@ class Asking:
                 fault=fault,
                 seconds=clock.awake() - began,
                 before=len(request.heard),
-                cost=self._till.settle(bill, fresh, fault),
+                cost=self._till.settle(bill, fresh, fault, used),
+                used=used,
             )
             with anyio.CancelScope(shield=True):
                 await self._hand_over(heard)

@@ -31,7 +31,7 @@ from engine.runtime.judging import Judging, Worker, in_thread
 from engine.runtime.leasing import Boxes
 from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState, ended, idle, parked, seen
-from engine.runtime.wire import Sender
+from engine.runtime.wire import Sender, Timeouts
 
 BOUND = 1024
 """Answers that may wait for the settler, and lines for the scribe, before their makers have to wait."""
@@ -56,7 +56,7 @@ class Patience:
     """Seconds: for one attempt, for one request in all, for calls in flight after a signal, and for a line to wait for others to
     be written and synced together with it."""
 
-    attempt: float = 600.0
+    attempt: Timeouts = field(default_factory=Timeouts)
     request: float = 900.0
     grace: float = 10.0
     group: float = 0.05

@@ -16,6 +16,7 @@ from engine.core.quota import Ledger
 from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stop, Usage
 from engine.core.window import PACE
 from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, secret, spacing, view
+from engine.runtime.wire import Timeouts
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 CALL = Completion("A river: ", Decoding(max_tokens=5))
@@ -105,7 +106,7 @@ class Echo:
 
 
 def attempted(wire: Echo) -> Fault:
-    outcome, _ = anyio.run(account(lane()).attempt, lane(), CALL, wire, 1.0, lambda: 0.0)
+    outcome, *_ = anyio.run(account(lane()).attempt, lane(), CALL, wire, Timeouts(), lambda: 0.0)
     assert isinstance(outcome, Fault)
     return outcome
 
