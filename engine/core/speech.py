@@ -60,13 +60,16 @@ class Speech:
 
     def end(self) -> str:
         """Nothing more comes: what was held back, for what it was."""
+        if self._at is _At.START:
+            self._at = _At.TEXT
+        said = self.add("")
         held, self._held = self._held, ""
         if self._at is _At.REASONING:
             self._reasoning.append(held)
-        elif self._at in (_At.START, _At.TEXT):
+        elif self._at is _At.TEXT:
             self._text.append(held)
-            return held
-        return ""
+            said += held
+        return said
 
     def _step(self) -> bool:
         """One move; False where more has to come first."""
