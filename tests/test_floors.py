@@ -52,9 +52,16 @@ FLOORS = {
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
-        providers/simulator/cipher providers/simulator/answers providers/simulator/books
-        providers/simulator/dialects/__init__ providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
-        providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
+        providers/simulator/cipher providers/simulator/shapes providers/simulator/answers providers/simulator/books
+        providers/simulator/streams providers/simulator/dialects/__init__ providers/simulator/talk
+        providers/simulator/dialects/openai providers/simulator/dialects/deepseek providers/simulator/dialects/dashscope
+        providers/simulator/dialects/zhipu providers/simulator/dialects/moonshot providers/simulator/dialects/mistral
+        providers/simulator/dialects/openrouter providers/simulator/dialects/vllm providers/simulator/dialects/llama_cpp
+        providers/simulator/dialects/azure_openai providers/simulator/dialects/anthropic providers/simulator/dialects/gemini
+        providers/simulator/dialects/ollama
+        providers/simulator/dialects/libretranslate
+        providers/simulator/script providers/simulator/site providers/simulator/world
+        providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from json import dumps, loads
 from random import Random
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from providers.simulator.calls import Facts, Said
 from providers.simulator.cipher import translated
+from providers.simulator.shapes import Maker
 from providers.simulator.tables import Table
 
 T = TypeVar("T")
 Draw: TypeAlias = Callable[[], float]
 _SLOT = re.compile(r"\{(\w+)\}")
 _STOP_NUMBER = re.compile(r"\n?(\d{1,6})(?!\d)")
+_SCHEMA = re.compile(r"(?s)\n\n[^\n]*JSON schema:\n(\{.*\})\s*$")
+"""The end of a prompt that asks for an object of a form, in words."""
 _BYTES_A_TOKEN = 4
 _USUAL, _MOST = 7, 99
 """Items of a list whose end nobody names; more than this in one answer are not made."""
@@ -44,6 +48,8 @@ class Manners:
     filtered: float = 0.0
     malformed: float = 0.0
     truncated: float = 0.0
+    reasoned: float = 0.0
+    """Share of answers before which the model thinks."""
 
 
 def read_manners(table: Table, languages: list[str]) -> Manners:
@@ -55,6 +61,7 @@ def read_manners(table: Table, languages: list[str]) -> Manners:
         language=table.word("language", "en", languages),
         near_duplicates=table.share("near_duplicates"),
         come=table.word("near_duplicates_come", "scattered", ("scattered", "whole_replies")),
+        reasoned=table.share("reasoned"),
         **shares,
     )
     table.close()
@@ -157,12 +164,22 @@ class Answers:
             }
         )
 
+    def thought(self, text: str, facts: Facts) -> str:
+        """What is thought before the answer, "" for nothing: a few sentences, or as much of them as the call allows."""
+        draw = self._draw(f"thought\x1f{facts.drawn}\x1f{text}")
+        if not self._manners.reasoned or facts.task == "translation" or draw() >= self._manners.reasoned:
+            return ""
+        return _ended(self._prose(draw), replace(facts, stop=())).text
+
+    def _draw(self, key: str) -> Draw:
+        data = key.encode("utf-8", "surrogatepass")
+        return Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+
     def said(self, text: str, facts: Facts) -> Said:
         """The answer to one text of a call, cut where the call says."""
         if facts.task == "translation":
             return Said(translated(text, facts.target))
-        data = f"{facts.drawn}\x1f{text}".encode("utf-8", "surrogatepass")
-        draw = Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+        draw = self._draw(f"{facts.drawn}\x1f{text}")
         manners, grammar = self._manners, self._grammar
         left = draw()
         if left < manners.refused:
@@ -174,12 +191,19 @@ class Answers:
         if left < manners.malformed:
             return _ended(f"{_one(grammar.ramblings, draw)} {self._prose(draw)}", facts)
         left -= manners.malformed
+        schema, text = _wanted(text, facts)
         asked = recognised(text, facts.stop, grammar)
-        answer = self._forms[asked.form](asked, text, draw)
+        answer = self._forms[asked.form](asked, text, draw) if schema is None else self._shaped(schema, asked, text, draw)
         if left < manners.truncated:
             cut = _ended(answer[: max(1, int(len(answer) * (0.2 + 0.7 * draw())))], facts)
             return Said(cut.text, "length")
         return _ended(answer, facts)
+
+    def _shaped(self, schema: Mapping[str, object], asked: Asked, text: str, draw: Draw) -> str:
+        """An object as the schema says: its lists have as many items as the prompt asks for."""
+        many = asked.last - asked.first + 1 if asked.last > asked.first else _USUAL
+        maker = Maker(schema, draw, lambda: self._proposed(1, text, draw)[0], lambda: self._sentence(draw), many)
+        return dumps(maker.made(schema), ensure_ascii=False)
 
     def _sentence(self, draw: Draw) -> str:
         return _one(self._grammar.sentences, draw).grown(draw)
@@ -271,6 +295,18 @@ def _numbered(form: str, end: str, stop: tuple[str, ...], grammar: Grammar) -> A
     numbers = [int(match.group(1)) for text in stop if (match := _STOP_NUMBER.match(text))]
     last = numbers[0] - 1 if numbers else first + _USUAL - 1
     return Asked(form, first, min(max(first, last), first + _MOST), begun=begun is not None)
+
+
+def _wanted(text: str, facts: Facts) -> tuple[Mapping[str, object] | None, str]:
+    """The schema that a call asks for, by its field or at the end of its prompt, and the prompt without it."""
+    found = _SCHEMA.search(text)
+    try:
+        said = loads(found.group(1)) if found else None
+    except ValueError:
+        said = None
+    if found is None or not isinstance(said, dict):
+        return facts.schema, text
+    return facts.schema or said, text[: found.start()]
 
 
 def _one(choices: tuple[T, ...] | list[T], draw: Draw) -> T:
