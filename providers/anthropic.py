@@ -53,8 +53,10 @@ _SAMPLED = re.compile(rf"{_OLD.pattern}|claude-(?:opus|sonnet|haiku)-4-[1-6](?:[
 """Claude up to 4.6; those after it refuse `temperature` and `top_p` ("What's new in Claude 4.7", 2026)."""
 _NEVER = ("top_p", "presence_penalty", "frequency_penalty", "seed", "logit_bias")
 """Settings that it does not have; `top_p` it has, but not beside a temperature."""
-_KEPT = ("$ref", "type", "enum", "const", "description", "title", "format", "required", "anyOf")
-"""Of a schema, what structured outputs know beside `properties`, `items`, `$defs` and a `minItems` of 0 or 1."""
+_KEPT = ("$ref", "type", "enum", "const", "description", "title", "format", "required")
+"""Of a schema, what structured outputs know beside `properties`, `items`, `anyOf`, `$defs` and a `minItems` of 0 or 1."""
+_BOUNDS = ("minItems", "maxItems", "minimum", "maximum", "minLength", "maxLength", "pattern")
+"""What they do not know, and a model may keep to if it is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,9 @@ def _reduced(schema: Mapping[str, Any]) -> Body:
         kept["anyOf"] = [_reduced(inner) for inner in schema["anyOf"]]
     if schema.get("minItems") in (0, 1):
         kept["minItems"] = schema["minItems"]
+    bounds = ", ".join(f"{name}: {schema[name]}" for name in _BOUNDS if name in schema and name not in kept)
+    if bounds:
+        kept["description"] = f"{schema.get('description', '')} ({bounds})".strip()
     if schema.get("type") == "object":
         kept["additionalProperties"] = False
     return kept

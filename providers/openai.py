@@ -41,7 +41,7 @@ REASONING = Rule(
 """OpenAI's reasoning models sample as they like, know no stop sequences, and refuse the older name of the limit (API reference
 of `stop`; guide to reasoning models, 2026)."""
 
-COMPATIBLE = Profile(rules=(REASONING,))
+COMPATIBLE = Profile(rules=(REASONING,), stops=4)
 OPENAI = Profile(
     homes=("https://api.openai.com/v1",),
     key="env:OPENAI_API_KEY",

@@ -86,13 +86,20 @@ def test_thinking_takes_no_temperature() -> None:
 
 
 def test_schema_is_enforced_where_the_model_has_it() -> None:
-    """Closed, and without what it does not know; older models get it in words."""
+    """Closed, and with bounds that it does not know as remarks; older models get it in words."""
     call = replace(CHAT, decoding=Decoding(max_tokens=5, schema=SCHEMA))
     assert sent(call)["output_config"]["format"] == {
         "type": "json_schema",
         "schema": {
             "type": "object",
-            "properties": {"tasks": {"type": "array", "items": {"type": "string"}, "minItems": 1}},
+            "properties": {
+                "tasks": {
+                    "type": "array",
+                    "items": {"type": "string", "description": "(minLength: 3)"},
+                    "minItems": 1,
+                    "description": "(maxItems: 8)",
+                }
+            },
             "required": ["tasks"],
             "additionalProperties": False,
         },

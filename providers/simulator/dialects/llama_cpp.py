@@ -23,7 +23,7 @@ def spelled(refused: Refused) -> Spelled:
         case Kind.TOO_BIG:
             return Spelled(400, "exceed_context_size_error", 400)
         case Kind.RATE | Kind.BURST | Kind.QUOTA:  # of a gateway in front of it
-            return Spelled(429, "unavailable_error", 429)
+            return Spelled(429, "too_many_requests", 429)
         case _:
             return Spelled(400, "invalid_request_error", 400)
 
