@@ -33,9 +33,9 @@ def alpaca(records: Iterable[Record]) -> Iterator[bytes]:
 
 
 def jsonl(records: Iterable[Record]) -> Iterator[bytes]:
-    """A JSON object a line: the record, its id, and which lane and model gave each step's answer."""
+    """A JSON object a line: the record, its id, which lane and model gave each step's answer, and what the recipe tells of it."""
     for record in records:
-        provenance = {"lanes": record.lanes, "models": record.models}
+        provenance = {"lanes": record.lanes, "models": record.models, **record.provenance}
         yield orjson.dumps({"id": record.id, **record.fields, "provenance": provenance}) + b"\n"
 
 

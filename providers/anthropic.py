@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.schema import worded
-from engine.core.types import Call, Chat, Decoding, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Stop, Style, Usage
+from engine.core.types import Call, Chat, Decoding, LanePlan, Reply, Stop, Style, Usage
 from providers import Reader
 from providers.profile import failed, meaning, merged
 from providers.reading import Body, Piece, Reading, Spelling, count, decode, weigh
@@ -65,6 +66,9 @@ class Anthropic:
 
     accepts: tuple[type, ...] = (Chat,)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = True
 
     def key(self, lane: LanePlan) -> str | None:

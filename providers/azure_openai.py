@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import orjson
 
 from engine.core.faults import Fault, FaultKind, PlanError
-from engine.core.types import Call, Chat, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.types import Call, Chat, Completion, LanePlan, Reply, Style, Usage
 from providers import Reader
 from providers.openai import REASONING, OpenAI, asked
 from providers.profile import Enforced, Profile
@@ -48,6 +49,9 @@ class AzureOpenAI:
 
     accepts: tuple[type, ...] = (Chat, Completion)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = True
 
     def key(self, lane: LanePlan) -> str | None:

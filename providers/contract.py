@@ -16,20 +16,10 @@ from random import Random
 from typing import Any, TypeAlias
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import (
-    Call,
-    Chat,
-    Completion,
-    Decoding,
-    HttpResponse,
-    LanePlan,
-    Message,
-    Reply,
-    Stamp,
-    Stop,
-    Translation,
-    Usage,
-)
+from engine.core.http import HttpResponse, Stamp
+from engine.core.keys import sources
+from engine.core.language import Inquiry, Languages
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Reply, Stop, Translation, Usage
 from providers import Provider, Reader
 
 KEY = "sk-a-secret-of-forty-characters-12345678"
@@ -39,7 +29,7 @@ DECODING = Decoding(max_tokens=64, temperature=0.5, stop=("\n\n",))
 CALLS: dict[type, Call] = {
     Chat: Chat((Message("system", "Be brief."), Message("user", "Name a river.")), DECODING),
     Completion: Completion("A river: ", DECODING),
-    Translation: Translation("Name a river.", "en", "de"),
+    Translation: Translation("Name a river.", "en", "es"),
 }
 """What is asked where an exchange does not say it."""
 ADDRESS = "https://provider.example/v1"
@@ -102,15 +92,23 @@ def _call(said: str | Mapping[str, Any]) -> Call:
 
 def check(provider: Provider, exchanges: Sequence[Exchange]) -> None:
     """Whether a provider keeps the contract; `AssertionError` says in what it does not."""
+    check_form(provider)
+    for kind in provider.accepts:
+        _survives(provider, CALLS[kind], [one.body for one in exchanges])
+    for exchange in exchanges:
+        _keeps(provider, exchange)
+    _covers(provider, exchanges)
+
+
+def check_form(provider: Provider) -> None:
+    """The part of the contract that needs no exchanges: what a provider says of itself and what it sends, and that no nonsense
+    makes it stumble."""
     _has_the_protocol(provider)
     _says_what_it_can(provider)
     for kind in provider.accepts:
         _encodes(provider, CALLS[kind])
         _weighs(provider, CALLS[kind])
-        _survives(provider, CALLS[kind], [one.body for one in exchanges])
-    for exchange in exchanges:
-        _keeps(provider, exchange)
-    _covers(provider, exchanges)
+        _survives(provider, CALLS[kind], [])
 
 
 def _must(holds: bool, sentence: str) -> None:
@@ -147,7 +145,14 @@ def _says_what_it_can(provider: Provider) -> None:
         asked = {"chat": Chat, "completion": Completion}[provider.style(lane(provider))]
         _must(asked in accepts, f"style says {provider.style(lane(provider))!r}, which it does not accept")
     key = provider.key(replace(lane(provider), base_url=None))
-    _must(key is None or key.startswith(("env:", "file:")), f"key says {key!r}, neither env:NAME nor file:PATH")
+    _must(key is None or bool(sources(key)), f"key says {key!r}, neither env:NAME nor file:PATH")
+    for name in ("limit", "request_limit"):
+        most = getattr(provider, name, 0)
+        _must(
+            most is None or (isinstance(most, int) and most >= 1), f"{name} is {most!r}, neither None nor a number of characters"
+        )
+    there = getattr(provider, "languages", ())
+    _must(there is None or isinstance(there, Languages | Inquiry), f"languages is {there!r}, no list and no way to ask for one")
 
 
 def _encodes(provider: Provider, call: Call) -> None:
@@ -177,17 +182,18 @@ def _encodes(provider: Provider, call: Call) -> None:
 
 def _weighs(provider: Provider, call: Call) -> None:
     usage = provider.weigh(call)
-    _must(usage.estimated and usage.requests == 1, "what a call weighs is not one request, marked as an estimate")
+    _must(usage.requests == 1, "a call weighs more than one request, or none")
     text = "Sage mir warum 水は青い " * 50
     longer: dict[type, Call] = {
         Chat: Chat((Message("user", text),), DECODING),
         Completion: Completion(text, DECODING),
-        Translation: Translation(text, "de", "en"),
+        Translation: Translation(text, "en", "es"),
     }
     more = provider.weigh(longer[type(call)])
     if isinstance(call, Translation):
         _must(more.characters >= len(text.strip()), "a translation weighs fewer characters than it has")
     else:
+        _must(usage.estimated, "what a model's call weighs is not marked as an estimate")
         _must(usage.answer == DECODING.max_tokens, "a call's answer does not weigh its max_tokens")
         _must(more.prompt >= usage.prompt + 50 * 8, "a longer prompt does not weigh more: its words are not all charged")
 
@@ -360,4 +366,4 @@ def _covers(provider: Provider, exchanges: Sequence[Exchange]) -> None:
     )
 
 
-__all__ = ["Exchange", "check", "lane", "read"]
+__all__ = ["Exchange", "check", "check_form", "lane", "read"]

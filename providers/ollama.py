@@ -16,21 +16,9 @@ import orjson
 
 from engine.core.events import Documents
 from engine.core.faults import Fault
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.speech import THINK
-from engine.core.types import (
-    Call,
-    Chat,
-    Completion,
-    Decoding,
-    HttpRequest,
-    HttpResponse,
-    LanePlan,
-    Reply,
-    Stamp,
-    Stop,
-    Style,
-    Usage,
-)
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Reply, Stop, Style, Usage
 from providers import Reader
 from providers.profile import failed, meaning, merged
 from providers.reading import Body, Piece, Reading, Spelling, count, decode, weigh
@@ -47,6 +35,9 @@ class Ollama:
 
     accepts: tuple[type, ...] = (Chat, Completion)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = True
 
     def key(self, lane: LanePlan) -> str | None:

@@ -14,21 +14,10 @@ from typing import Any
 import orjson
 
 from engine.core.faults import Fault
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.schema import worded
 from engine.core.speech import THINK
-from engine.core.types import (
-    Call,
-    Chat,
-    Completion,
-    HttpRequest,
-    HttpResponse,
-    LanePlan,
-    Reply,
-    Stamp,
-    Stop,
-    Style,
-    Usage,
-)
+from engine.core.types import Call, Chat, Completion, LanePlan, Reply, Stop, Style, Usage
 from providers import Reader
 from providers.profile import SETTINGS, STOPS, Enforced, Profile, Rule, fault, merged, shaped
 from providers.reading import Body, Piece, Reading, Spelling, count, decode, weigh
@@ -61,6 +50,9 @@ class OpenAI:
     elsewhere: Profile | None = None
     """For a lane with an address that is none of the vendor's; `None`: the profile holds for it too."""
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
 
     @property
     def accepts(self) -> tuple[type, ...]:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from engine.core import limits
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse
 from engine.core.schema import is_closed
-from engine.core.types import Chat, Completion, Decoding, HttpResponse, Stop
+from engine.core.types import Chat, Completion, Decoding, Stop
 from providers.reading import Body, shortened
 
 STOPS = MappingProxyType(

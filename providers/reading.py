@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 
 from engine.core.events import LONGEST, Documents, Event, Events, grown
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse
 from engine.core.parse import Malformed, json_object
 from engine.core.schema import in_words
 from engine.core.speech import Speech
 from engine.core.text import estimate_tokens
-from engine.core.types import Call, Chat, Completion, HttpResponse, Reply, Stop, Usage, prompt_text
+from engine.core.types import Call, Chat, Completion, Reply, Stop, Usage, prompt_text
 
 _SHAPES = (Malformed, KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading an answer of another shape than the dialect's raises."""

@@ -168,8 +168,10 @@ class LanePlan:
     role: tuple[str, ...] = ()
     """Roles that the lane serves; empty: every role that its provider can."""
     key: str | None = None
-    """Where the key is found: `env:NAME` or `file:PATH`; never the key itself."""
+    """Where the key is found: `env:NAME` or `file:PATH`, one after the other for a key of parts; never the key itself."""
     base_url: str | None = None
+    region: str | None = None
+    """The vendor's region, which makes part of its address; `None`: the vendor's usual one."""
     style: Style | None = None
     """`chat` for models tuned on instructions, `completion` for base models; `None`: what suits the provider."""
     account: str | None = None
@@ -193,36 +195,6 @@ class LanePlan:
     """Address of the proxy, or where it is found (`env:NAME`); `None`: the environment's, "" for none."""
     ca_bundle: str | None = None
     """File of certificates (PEM) to trust in place of the system's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What only the moment of sending knows."""
-
-    t: float
-    nonce: str
-    key: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """An attempt as bytes. Neither headers nor body are shown in its repr: they may carry a key."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A whole answer as bytes. Header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    seconds: float = 0.0
-    first_byte: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,24 +224,20 @@ class Request:
     """Replies to the first calls, where a later one failed: they are not asked again."""
     avoid: str | None = None
     """Lane that should not be asked again."""
-    pair: tuple[str, str] | None = None
-    """Languages of a translation, source and target."""
+    pair: tuple[str, str] | None = None  # languages of a translation, source and target
     scale: float = 1.0
     """Factor on `max_tokens`, lowered when the provider says that the request is too big."""
     waited: float = 0.0
-    """Seconds spent on failed attempts so far, waits included, while a lane was open."""
+    """Seconds spent on failed attempts so far, waits included, while a lane was open; `attempts` counts them."""
     attempts: int = 0
-    """Failed attempts so far."""
     failed_at: tuple[str, int] | None = None
     """Lane of the last failed attempt, and how many answers it had given by then."""
     suspect: bool = False
     """A lane that failed it answered others meanwhile: the fault may lie in the request itself."""
     again: bool = False
     """It settled with a fault before, and its next answer takes that one's place."""
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.step, self.index
+    unlike: str = ""
+    """Engine that must not answer it, having answered what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +258,9 @@ class Heard:
     """What this attempt cost, in nano-units of the plan's currency; 0 where the lane has no price."""
     used: Usage | None = None
     """What the call that failed used, where its stream told as much."""
+    skipped: str | None = None
+    """Why nothing was asked at all."""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,6 +287,9 @@ class Settled:
     """The first so many replies are on paid lines, too: an attempt was cut short after them."""
     cost: int = 0
     """What the other replies cost, in nano-units of the plan's currency at that time's prices."""
+    item: Item | None = None
+    """The document that it is about, in a step that asks about the input: nobody needs the input again to read the journal."""
+    engine: str = ""  # who answered, where another step has to be answered by somebody else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,6 +346,8 @@ class LaneView:
     """No other open lane serves any of its roles, so `avoid` has to give way."""
     yields: frozenset[str] = frozenset()
     """Roles of which a cheaper or heavier lane has room just now, so that new work is left to it; retries are not."""
+    engine: str = ""
+    """Provider, address and model: lanes that are the same engine make the same mistakes."""
 
 
 def prompt_text(calls: tuple[Call, ...]) -> str:

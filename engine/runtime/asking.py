@@ -19,6 +19,7 @@ from engine.core.till import Bill, Till
 from engine.core.types import Heard, LaneView, Request, Usage, total
 from engine.runtime.account import Account, Lane, view
 from engine.runtime.leasing import Boxes, Leasing, Outside
+from engine.runtime.listening import Listener, OnLine, nothing
 from engine.runtime.mailbox import Closed, Turn
 from engine.runtime.wire import Timeouts
 
@@ -38,6 +39,7 @@ class Asking:
         self._agenda = settler.agenda
         self._done = boxes.done
         self._bell = boxes.bell
+        self._hungry = boxes.hungry
         self._look = boxes.look
         self._till = till
         self._leasing = Leasing(boxes, till, outside)
@@ -67,6 +69,9 @@ class Asking:
             elif (chosen := self._choose(account, now)) is None:
                 views = [self._view(lane, now) for lane in account.lanes if lane.working]
                 await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
+            elif isinstance(chosen, Heard):
+                await self._hand_over(chosen)
+                await turn.end()
             elif admitted := await self._admitted(account, *chosen):
                 calls.start_soon(self._call, account, *chosen, *admitted)
                 self._pass_on(account)
@@ -75,9 +80,13 @@ class Asking:
     def _view(self, lane: Lane, now: float) -> LaneView:
         return self._till.narrowed(view(lane, self._homes, now))
 
-    def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
+    def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | Heard | None:
+        """What the account is to ask, and on which of its lanes; or what needs no call, as it is turned away before."""
         for lane in sorted(account.lanes, key=lambda lane: lane.rank):
             if lane.working and (request := self._agenda.next(self._view(lane, now), now)) is not None:
+                self._hungry.ring()
+                if (reason := self._settler.turned_away(request)) is not None:
+                    return Heard(request, "", self._outside.clock.utc(), skipped=reason)
                 return lane, self._settler.composed(request, lane.style)
         return None
 
@@ -133,11 +142,12 @@ class Asking:
         clock = self._outside.clock
         began, t = clock.awake(), clock.utc()
         replies = list(request.heard)
+        on_line = self._peeking(request) if lane.plan.stream else nothing
         used: Usage | None = None
         fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
         try:
             for call in request.calls[len(replies) :]:
-                attempted = await account.attempt(lane, call, self._outside.wire, self._timeouts, clock.utc)
+                attempted = await account.attempt(lane, call, self._outside.wire, self._timeouts, clock.utc, on_line)
                 account.learn(lane, attempted, ticket, anyio.current_time())
                 if isinstance(attempted.outcome, Fault):
                     fault, used = attempted.outcome, attempted.used
@@ -158,6 +168,7 @@ class Asking:
                 before=len(request.heard),
                 cost=self._till.settle(bill, fresh, fault, used),
                 used=used,
+                engine=lane.engine,
             )
             with anyio.CancelScope(shield=True):
                 await self._hand_over(heard)
@@ -166,6 +177,19 @@ class Asking:
             else:
                 usage = total([reply.usage for reply in fresh]) if fault is None else None
                 account.ledger.settle(ticket, usage, anyio.current_time())
+
+    def _peeking(self, request: Request) -> OnLine:
+        """Has the settler look at an answer line by line, where that may be worth it, and cuts it off when the rest is not."""
+        peek = self._settler.place(request)
+
+        def on_line(listener: Listener) -> None:
+            assert peek is not None
+            listener.cut = peek.lost
+            peek.text = listener.text
+            if not peek.lost and not peek.waits:
+                peek.waits = self._done.offer(peek)
+
+        return nothing if peek is None else on_line
 
     def _log(self, account: Account, lane: Lane, fault: Fault) -> None:
         log = self._outside.log

@@ -83,8 +83,9 @@ class Site:
         plan = self.plan
         if plan.models and facts.task != "models" and facts.model and facts.model not in plan.models:
             return Refused(Kind.UNKNOWN, f"There is no model {facts.model!r} here.")
-        if plan.largest and facts.task == "translation" and (long := max(map(len, facts.texts))) > plan.largest:
-            return Refused(Kind.TOO_BIG, f"A text has {long} characters, of which {plan.largest} are allowed.")
+        if plan.largest and facts.task == "translation" and facts.longest > plan.largest:
+            message = f"A text has {facts.longest} characters, of which {plan.largest} are allowed."
+            return Refused(Kind.TOO_BIG, message, most=plan.largest)
         if plan.largest and facts.task != "translation" and (asked := weight.tokens_in + weight.tokens_out) > plan.largest:
             return Refused(Kind.TOO_BIG, f"This model takes {plan.largest} tokens, prompt and answer together, not {asked}.")
         return None

@@ -40,6 +40,8 @@ class Event(StrEnum):
     """A stream fails after some of its text, and says so; any other answer is not touched."""
     UNENDED = "unended"
     """A stream closes in good order after its text, without a word that it ended."""
+    PARTIAL = "partial"
+    """Of several texts one gets no translation."""
 
 
 class Telling(StrEnum):
@@ -215,6 +217,7 @@ def _read_sky(table: Table, usual: Sky) -> Sky:
         "malformed_json": (Event.MALFORMED, 200),
         "stream_error": (Event.STREAM_ERROR, 200),
         "stream_without_end": (Event.UNENDED, 200),
+        "partial_answers": (Event.PARTIAL, 200),
     }
     for key, what in named.items():
         shares[what] = table.share(key, shares.get(what, 0.0))

@@ -14,8 +14,21 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from providers.simulator import books, data
-from providers.simulator.answers import Answers, count_tokens, read_grammar
-from providers.simulator.calls import SECOND, Answered, Facts, Kind, Reading, Refusal, Refused, Response, Said, Slip, Weight
+from providers.simulator.answers import AUTO, Answers, count_tokens, read_grammar
+from providers.simulator.calls import (
+    SECOND,
+    Answered,
+    Facts,
+    Kind,
+    Reading,
+    Received,
+    Refusal,
+    Refused,
+    Response,
+    Said,
+    Slip,
+    Weight,
+)
 from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.script import Script
 from providers.simulator.site import Charge, Site
@@ -50,6 +63,8 @@ class Call(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
+    """What stands behind the path, as it was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +101,9 @@ class World:
     def __init__(self, script: Script, seed: int = 0) -> None:
         self.script = script
         self._seed = seed
-        self._answers = Answers(read_grammar(parsed(data.grammar(script.answers.language))), script.answers, seed)
+        spoken = data.languages() if script.answers.language == AUTO else [script.answers.language]
+        grammars = tuple(read_grammar(parsed(data.grammar(language))) for language in spoken)
+        self._answers = Answers(grammars, script.answers, seed)
         self.reset()
 
     def reset(self) -> None:
@@ -116,6 +133,8 @@ class World:
         if not site.has(opened.key):
             self._strangers += 1
             return self._refused(visit, _NOBODY, _UNREAD, Refused(Kind.AUTH, "This key is not known here."))
+        if opened.flaw:
+            return self._refused(visit, _NOBODY, _UNREAD, Refused(Kind.UNSIGNED, opened.flaw))
         try:
             facts = site.dialect.read(call.method, path, opened.fields)
         except Unreadable as error:
@@ -140,10 +159,11 @@ class World:
         own = self._by_prefix.get(head)
         path = call.path[len(head) :] if own else call.path
         headers = {name.lower(): value for name, value in call.headers.items()}
+        received = Received(call.method, call.path, call.query, headers, call.body)
         first: tuple[Site, str, Opened] | None = None
         for site in own or self._by_prefix.get("", []):
             if path in site.dialect.paths:
-                opened = site.dialect.opened(headers, call.body)
+                opened = site.dialect.opened(received, site.plan.keys)
                 if site.has(opened.key):
                     return site, path, opened
                 first = first or (site, path, opened)
@@ -164,6 +184,8 @@ class World:
     def _admitted(self, visit: _Visit, facts: Facts, weight: Weight) -> Arrival:
         site, met = visit.site, visit.met
         answered = _answered(self._answers, facts, weight, site.plan.cached)
+        if met.event is Event.PARTIAL and facts.task == "translation" and len(answered.said) > 1:
+            answered = _partial(answered, visit.rng)
         for page in (site.total, site.page(visit.key)):
             page.admit(visit.number, weight, visit.at)
         broken = _BREAKS.get(met.event)
@@ -318,6 +340,13 @@ def _answered(answers: Answers, facts: Facts, weight: Weight, cached: float) -> 
     from_cache = int(weight.tokens_in * cached)
     used = weight._replace(tokens_out=out, tokens_cached=from_cache)
     return Answered(tuple(said), used, tuple(thoughts), from_cache)
+
+
+def _partial(answered: Answered, rng: Random) -> Answered:
+    """Of several texts one gets no translation."""
+    said = list(answered.said)
+    said[int(rng.random() * len(said))] = Said("", "missing")
+    return replace(answered, said=tuple(said))
 
 
 def _wrong(reading: Reading) -> Reading:

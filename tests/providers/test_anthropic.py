@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from engine.core.http import Stamp
 from engine.core.schema import in_words
-from engine.core.types import Chat, Completion, Decoding, LanePlan, Message, Stamp
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message
 from providers.anthropic import PROVIDER
 
 FULL = Decoding(max_tokens=100, temperature=0.7, top_p=0.5, presence_penalty=1.5, stop=("\n\n", "Task:"), seed=7)

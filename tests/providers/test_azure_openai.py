@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from engine.core.faults import PlanError
-from engine.core.types import Chat, Completion, Decoding, LanePlan, Message, Stamp
+from engine.core.http import Stamp
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message
 from providers.azure_openai import PROVIDER
 
 CHAT = Chat((Message("user", "Name a river."),), Decoding(max_tokens=50, temperature=0.5))

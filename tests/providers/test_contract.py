@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 import providers
 from engine.core.faults import Fault, FaultKind
-from engine.core.text import words
-from engine.core.types import Call, Chat, Completion, Decoding, HttpResponse, Message, Reply, Stop, Usage
+from engine.core.http import HttpResponse
+from engine.core.language import Inquiry, Languages
+from engine.core.text import utf8_bytes, utf16_units, words
+from engine.core.types import Call, Chat, Completion, Decoding, Message, Reply, Stop, Translation, Usage
 from providers import Provider, contract
 from providers.contract import Exchange
 
@@ -25,6 +27,7 @@ SAME = {"local": "llama_cpp"}
 
 every = pytest.mark.parametrize("name", providers.names())
 """Once for each file in the folder."""
+RECORDED = [name for name in providers.names() if (HERE / SAME.get(name, name) / "exchanges.jsonl").exists()]
 DECODING = Decoding(max_tokens=64, temperature=0.5, stop=("\n\n",))
 
 
@@ -33,14 +36,22 @@ def exchanges(name: str) -> tuple[Exchange, ...]:
     return tuple(contract.read((HERE / SAME.get(name, name) / "exchanges.jsonl").read_text(encoding="utf-8")))
 
 
-@every
+@pytest.mark.parametrize("name", RECORDED)
 def test_keeps_the_contract(name: str) -> None:
     """The function that ships with the product finds nothing wrong, on exchanges written from the vendor's documentation."""
     contract.check(providers.find(name), exchanges(name))
 
 
+@every
+def test_has_the_form_of_a_provider(name: str) -> None:
+    """Whatever has been recorded of its server; for a language model's, that is a must."""
+    provider = providers.find(name)
+    contract.check_form(provider)
+    assert name in RECORDED or provider.accepts == (Translation,)
+
+
 @settings(derandomize=True, max_examples=150, deadline=None)
-@given(st.sampled_from(providers.names()), st.data())
+@given(st.sampled_from(RECORDED), st.data())
 def test_any_bytes_are_heard_or_a_fault(name: str, data: st.DataObject) -> None:
     """Whatever a server sends is a reply or a fault, never an error; how a stream is cut into pieces makes no difference."""
     provider = providers.find(name)
@@ -97,6 +108,7 @@ FAULT = Fault(FaultKind.BAD, f"the key {contract.KEY} is wrong")
         ("decode", lambda calls, response: (Reply(text="", stop=Stop.END, usage=Usage()),), "gives a reply to HTTP 400"),
         ("decode", lambda calls, response: (), "one outcome a call"),
         ("decode", lambda calls, response: (FAULT,), "repeats the key"),
+        ("weigh", lambda call: Usage(requests=2), "more than one request"),
         ("weigh", lambda call: Usage(), "an estimate"),
         ("weigh", lambda call: replace(OPENAI.weigh(call), tokens_out=5), "max_tokens"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, extra={}), stamp), "extra fields"),
@@ -135,6 +147,63 @@ def test_what_a_provider_raises_goes_on() -> None:
     with pytest.raises(KeyError) as caught:
         contract.check(Bent(OPENAI, "decode", fail), exchanges("openai"))  # type: ignore[arg-type]
     assert "has to give a Fault" in caught.value.__notes__[0]
+
+
+def translators() -> list[Provider]:
+    """Vendors and servers of translation, which say what they translate into what; not models that are asked to translate."""
+    found = map(providers.find, providers.names())
+    return [provider for provider in found if Translation in provider.accepts and provider.languages is not None]
+
+
+every_translator = pytest.mark.parametrize("provider", translators(), ids=lambda provider: type(provider).__name__)
+
+
+@every_translator
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_characters_are_counted_in_a_unit_that_vendors_have(provider: Provider, one: str, other: str) -> None:
+    """Code points, units of UTF-16 or bytes of UTF-8, each exactly: the vendor counts alike, so nothing is a guess. Two texts
+    weigh what their parts do."""
+    weights = [provider.weigh(Translation(text, "en", "es")) for text in (one, other, one + other)]
+    assert all((usage.requests, usage.tokens, usage.estimated) == (1, 0, False) for usage in weights)
+    first, second, both = (usage.characters for usage in weights)
+    assert first in (len(one), utf16_units(one), utf8_bytes(one))
+    assert first + second == both
+
+
+@every_translator
+@pytest.mark.parametrize("status", [200, 400, 429, 503])
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"error": "no"}', b"[[], [], []]", b'{"translations": []}'])
+def test_each_call_has_one_outcome(provider: Provider, status: int, body: bytes) -> None:
+    """However many texts a request carries, each call gets one reply or fault, and no answer without a text is a reply."""
+    for number in {1, min(3, provider.texts), min(20, provider.texts)}:
+        batch = tuple(Translation(f"Text {n}.", "en", "es") for n in range(number))
+        outcomes = provider.decode(batch, HttpResponse(status, {}, body))
+        assert len(outcomes) == number
+        assert all(isinstance(outcome, Fault) for outcome in outcomes)
+
+
+@every_translator
+def test_full_request_can_be_made(provider: Provider) -> None:
+    """As many calls as a request may carry go into one; a text of another pair does not."""
+    batch = tuple(Translation(f"Text {n}.", "en", "es") for n in range(provider.texts))
+    assert provider.encode(batch, contract.lane(provider), contract.STAMP).body
+    if len(batch) > 1:
+        with pytest.raises(ValueError, match="one pair"):
+            provider.encode((*batch[1:], Translation("x", "es", "en")), contract.lane(provider), contract.STAMP)
+
+
+@every_translator
+def test_pair_that_a_vendor_has_not_is_never_sent(provider: Provider) -> None:
+    """Where the vendor's list is known, a language that is not on it is a fault of kind BAD before a call."""
+    if isinstance(provider.languages, Languages):
+        assert provider.languages.pair("en", "es")
+        for pair in (("en", "qqq"), ("qqq", "en"), ("en", "en")):
+            with pytest.raises(Fault) as caught:
+                provider.encode((Translation("x", *pair),), contract.lane(provider), contract.STAMP)
+            assert caught.value.kind is FaultKind.BAD
+    else:
+        assert isinstance(provider.languages, Inquiry)
+        assert provider.languages.request(contract.lane(provider)).method == "GET"
 
 
 TEXTS = {

@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
+from engine.core.http import Stamp
 from engine.core.schema import in_words
-from engine.core.types import Chat, Completion, Decoding, LanePlan, Message, Stamp
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message
 from providers.gemini import PROVIDER
 
 FULL = Decoding(

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Stamp, Translation
+from engine.core.http import Stamp
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Translation
 from providers.ollama import PROVIDER
 
 FULL = Decoding(

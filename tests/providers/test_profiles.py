@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 import providers
+from engine.core.http import Stamp
 from engine.core.schema import in_words
-from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Stamp
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message
 
 VENDORS = ("deepseek", "dashscope", "zhipu", "moonshot", "mistral", "openrouter", "vllm", "llama_cpp")
 FULL = Decoding(

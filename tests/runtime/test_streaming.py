@@ -13,9 +13,11 @@ import pytest
 from aiohttp import web
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, Reply, Stop
+from engine.core.http import HttpRequest, HttpResponse
+from engine.core.types import Completion, Decoding, Reply, Stop
 from engine.runtime.listening import Listener, Streamed, nothing
 from engine.runtime.pulse import RunState
+from engine.runtime.scheduler import Patience
 from engine.runtime.wire import Late, Timeouts, Wire
 from providers.openai import PROVIDER
 from tests import brain
@@ -276,3 +278,34 @@ def test_usage_of_a_stream_that_failed_is_on_its_line() -> None:
     assert paid["paid"] == "overload"
     assert paid["usage"]["estimated"]
     assert 0 < paid["usage"]["tokens_out"] < 20
+
+
+def stale(body: dict[str, Any], count: int) -> HttpResponse:
+    """Every second list of new tasks has only tasks that everybody has seen."""
+    outcome = brain.answer(body, count)
+    if brain.step_of(body) != "instruct" or count % 2:
+        return outcome
+    old = [
+        f"{n}. Name the {thing} of a well known city in Europe.\n" for n, thing in enumerate(("river", "mayor", "bridge") * 3, 9)
+    ]
+    return answered("".join(old).removeprefix("9. "), tokens=(300, 150))
+
+
+def test_bet_cuts_stale_answers_short() -> None:
+    """With the bet, far less is heard of answers that only repeat, and the answers that are worth hearing are heard out."""
+    drives = [Drive(goal=500, answer=stale, lanes=STREAMED, patience=Patience(cut_after=after)) for after in (None, 2)]
+    for drive in drives:
+        assert drive.start().state is RunState.DONE
+    replies = [[reply for line in drive.settled() for reply in line["replies"] if line["of"] is None] for drive in drives]
+    cut = [reply for reply in replies[1] if reply["stop"] == "cut"]
+    assert not [reply for reply in replies[0] if reply["stop"] == "cut"]
+    assert len(cut) > 5
+    old = [reply for reply in cut if reply["text"].startswith("Name the river of a well known")]
+    assert len(old) > 0.8 * len(cut)
+    assert max(len(reply["text"]) for reply in old) < 0.75 * len(answered_text())
+    assert all(reply["usage"]["estimated"] for reply in cut)
+
+
+def answered_text() -> str:
+    body = orjson.loads(stale({"prompt": "9."}, 0).body)
+    return str(body["choices"][0]["text"])

@@ -15,7 +15,20 @@ from types import MappingProxyType
 import orjson
 
 from providers.simulator.answers import count_tokens
-from providers.simulator.calls import SECOND, Answered, Facts, Frame, Kind, Measure, Part, Refused, Response, Slip, Stream
+from providers.simulator.calls import (
+    SECOND,
+    Answered,
+    Facts,
+    Frame,
+    Kind,
+    Measure,
+    Part,
+    Received,
+    Refused,
+    Response,
+    Slip,
+    Stream,
+)
 from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.dialects.openai import told
 from providers.simulator.streams import counted, deltas
@@ -53,12 +66,12 @@ class Anthropic:
     waits: bytes = b""
     home: str = ""
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        fields = plain(body)
-        if fields is not None and "anthropic-version" not in headers:
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        scheme, _, token = received.headers.get("authorization", "").partition(" ")
+        fields = plain(received.body)
+        if fields is not None and "anthropic-version" not in received.headers:
             fields = {**fields, "anthropic-version": None}
-        return Opened(headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else ""), fields)
+        return Opened(received.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else ""), fields)
 
     def read(self, method: str, path: str, fields: Fields | None) -> Facts:
         if method != ("GET" if path == MODELS else "POST"):

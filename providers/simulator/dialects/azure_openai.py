@@ -6,12 +6,12 @@ Pure. Of its limits it tells what remains; an answer without a hint has figures 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
-from providers.simulator.calls import Answered, Facts, Kind, Measure, Refused, Response, Slip, Stream
+from providers.simulator.calls import Answered, Facts, Kind, Measure, Received, Refused, Response, Slip, Stream
 from providers.simulator.dialects import Opened, Unreadable, openai
 from providers.simulator.dialects.deepseek import bare
 from providers.simulator.dialects.openai import OpenAI, Spelled, asked, refuses
@@ -70,9 +70,9 @@ class AzureOpenAI:
     waits: bytes = b""
     home: str = ""
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        opened = _INNER.opened(headers, body)
-        return opened._replace(key=headers.get("api-key") or opened.key)
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        opened = _INNER.opened(received, keys)
+        return opened._replace(key=received.headers.get("api-key") or opened.key)
 
     def read(self, method: str, path: str, fields: Fields | None) -> Facts:
         found = _PATH.fullmatch(path)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import orjson
 
 from providers.simulator.answers import count_tokens
-from providers.simulator.calls import Answered, Facts, Frame, Kind, Measure, Part, Refused, Response, Said, Slip, Stream
+from providers.simulator.calls import Answered, Facts, Frame, Kind, Measure, Part, Received, Refused, Response, Said, Slip, Stream
 from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.dialects.openai import told
 from providers.simulator.streams import counted, deltas
@@ -57,9 +57,11 @@ class Gemini:
     waits: bytes = b""
     home: str = "/v1beta"
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        return Opened(headers.get("x-goog-api-key") or (token.strip() if scheme.lower() == "bearer" else ""), plain(body))
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        scheme, _, token = received.headers.get("authorization", "").partition(" ")
+        return Opened(
+            received.headers.get("x-goog-api-key") or (token.strip() if scheme.lower() == "bearer" else ""), plain(received.body)
+        )
 
     def read(self, method: str, path: str, fields: Fields | None) -> Facts:
         found = _PATH.fullmatch(path)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import orjson
 
-from providers.simulator.calls import Answered, Facts, Frame, Kind, Part, Refused, Response, Slip, Stream
+from providers.simulator.calls import Answered, Facts, Frame, Kind, Part, Received, Refused, Response, Slip, Stream
 from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.dialects.openai import told
 from providers.simulator.streams import counted, deltas
@@ -31,9 +31,9 @@ class Ollama:
     waits: bytes = b""
     home: str = ""
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        return Opened(key.strip() if scheme.lower() == "bearer" else "", plain(body))
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        scheme, _, key = received.headers.get("authorization", "").partition(" ")
+        return Opened(key.strip() if scheme.lower() == "bearer" else "", plain(received.body))
 
     def read(self, method: str, path: str, fields: Fields | None) -> Facts:
         if method != ("GET" if path == TAGS else "POST"):

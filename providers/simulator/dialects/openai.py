@@ -6,7 +6,7 @@ Pure. What other vendors' servers do their own way is a `Vendor`, one file each.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from providers.simulator.answers import count_tokens
-from providers.simulator.calls import Answered, Facts, Frame, Kind, Measure, Part, Refused, Response, Said, Slip, Stream
+from providers.simulator.calls import Answered, Facts, Frame, Kind, Measure, Part, Received, Refused, Response, Said, Slip, Stream
 from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.streams import counted, deltas
 from providers.simulator.talk import EPOCH, Fields, duration, joined, limit, plain, prompts, schema, sse, stops, turns
@@ -80,9 +80,9 @@ class OpenAI:
     def waits(self) -> bytes:
         return self.vendor.waits
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        return Opened(key.strip() if scheme.lower() == "bearer" else "", plain(body))
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        scheme, _, key = received.headers.get("authorization", "").partition(" ")
+        return Opened(key.strip() if scheme.lower() == "bearer" else "", plain(received.body))
 
     def read(self, method: str, path: str, fields: Fields | None) -> Facts:
         if method != ("GET" if path.endswith("/models") else "POST"):

@@ -11,8 +11,9 @@ import pytest
 
 import providers
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.types import Call as EngineCall
-from engine.core.types import Chat, Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Message, Reply, Stamp, Stop
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message, Reply, Stop
 from providers.simulator import dialects, script
 from providers.simulator.world import Arrival, Break, Call, World
 
