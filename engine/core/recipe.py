@@ -122,6 +122,8 @@ class Step:
     at after `gate`, before the first call. Only for a step of `INPUT`."""
     asks: tuple[type, ...] = (Chat, Completion)
     """Kinds of call that `ask` makes: a lane serves the step if its provider takes one of them."""
+    pair: Callable[[Any], tuple[str, str]] | None = None
+    """Given the options, the languages that it translates from and into, if it does."""
     apart: Callable[[Any], str | None] | None = None
     """Given the options, the earlier step whose answer must come from another provider than this step's, if there is one."""
     checks: tuple[Callable[[Item, Ask], str | None], ...] = ()

@@ -352,6 +352,8 @@ class LaneView:
     """Roles of which a cheaper or heavier lane has room just now, so that new work is left to it; retries are not."""
     engine: str = ""
     """Provider, address and model: lanes that are the same engine make the same mistakes."""
+    lacks: frozenset[str] = frozenset()
+    """Steps of its roles that it cannot serve: it does not have the languages."""
 
 
 def prompt_text(calls: tuple[Call, ...]) -> str:

@@ -120,6 +120,15 @@ def pivot_of(options: Any) -> str:
     return str(options.pivot or ("zh" if primary(options.language) == "en" else "en"))
 
 
+def there(options: Any) -> tuple[str, str]:
+    """The languages of the way there."""
+    return str(options.language), pivot_of(options)
+
+
+def back(options: Any) -> tuple[str, str]:
+    return pivot_of(options), str(options.language)
+
+
 # translate: into the pivot
 
 
@@ -281,6 +290,7 @@ RECIPE = Recipe(
             ask=ask_forward,
             read=read_forward,
             asks=(Translation,),
+            pair=there,
             gate=worthy,
             distinct=same_text,
             tries=2,
@@ -292,6 +302,7 @@ RECIPE = Recipe(
             ask=ask_back,
             read=read_back,
             asks=(Translation,),
+            pair=back,
             apart=another_engine,
             tries=2,
         ),

@@ -66,6 +66,9 @@ class Lane:
     held: str | None = None
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
 
+    lacks: frozenset[str] = frozenset()
+    """Steps of its roles that it cannot serve: it does not have the languages."""
+
     @property
     def engine(self) -> str:
         """Who answers here; a key, or a name in a plan, makes no other engine of it."""
@@ -262,9 +265,9 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         if other is lane or not other.working or not other.roles & lane.roles:
             continue
         alone = False
-        if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):
+        if other.rank < lane.rank and not other.lacks and not any(one is lane for one in account.lanes) and account.has_room(now):
             yields |= other.roles
-    return LaneView(lane.name, lane.roles, alone, yields, lane.engine)
+    return LaneView(lane.name, lane.roles, alone, yields, lane.engine, lane.lacks)
 
 
 def spacing(quota: Quota) -> AsyncLimiter | None:
