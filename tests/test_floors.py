@@ -80,7 +80,8 @@ FLOORS = {
     """,
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
+        engine/rehearsal engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate
+        engine/cli engine/__main__
     """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""
