@@ -22,7 +22,7 @@ FLOORS = {
     "F1 rules": """
         engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
         engine/core/limits
-        engine/core/window engine/core/aimd engine/core/habits engine/core/quota
+        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
