@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def holder(directory: Path) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An instruction record and where it comes from. `lanes` and `models` are by step."""
+    """An instruction record and where it comes from. `lanes`, `models`, `ids` and `times` are by step."""
 
     id: str
     item: Item
@@ -186,6 +186,10 @@ class Record:
     """What the recipe says a record looks like."""
     lanes: dict[str, str]
     models: dict[str, str]
+    ids: dict[str, str] = field(default_factory=dict)
+    """What each step made that it grew from, itself the last."""
+    times: dict[str, float] = field(default_factory=dict)
+    """When each was asked for: UTC, in seconds."""
 
 
 def records(directory: Path) -> Iterator[Record]:
@@ -212,7 +216,8 @@ def records(directory: Path) -> Iterator[Record]:
 def _grown(recipe: Recipe, line: Settled, parent: Record) -> Iterator[Record]:
     lanes = {**parent.lanes, line.step: line.lane}
     models = {**parent.models, line.step: line.replies[0].model if line.replies else ""}
+    times = {**parent.times, line.step: line.t}
     for n, kept in line.kept:
         item = {**parent.item, **kept, "id": f"{line.step}/{line.index}.{n}"}
         fields = recipe.record(item) if line.step == recipe.last.name else {}
-        yield Record(item["id"], item, fields, lanes, models)
+        yield Record(item["id"], item, fields, lanes, models, {**parent.ids, line.step: item["id"]}, times)

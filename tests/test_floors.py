@@ -52,7 +52,11 @@ FLOORS = {
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
-        engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
+        engine/live engine/progress engine/status engine/why
+        engine/exports/__init__ engine/exports/example engine/exports/choose engine/exports/settings engine/exports/neighbours
+        engine/exports/gather engine/exports/rows engine/exports/finetune engine/exports/sheet engine/exports/encode
+        engine/exports/formats engine/exports/card engine/exports/write engine/export
+        engine/refold engine/repair engine/diff engine/verify
         engine/planning engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
     """,
 }
