@@ -85,7 +85,7 @@ class Written:
         if self.beside:
             return f"{self.records:,} records written to {self.path}: {', '.join([*parts, *self.beside])}"
         if len(parts) > 1:
-            return f"{self.records:,} records written: {' and '.join(parts)}"
+            return f"{self.records:,} records written to {self.path.parent}: {' and '.join(parts)}"
         rows = self.files[0].rows
         return f"{self.records:,} records written to {self.path}{f' as {rows:,} rows' if rows != self.records else ''}"
 

@@ -187,11 +187,12 @@ def lines_of(node: ast.AST) -> int:
 
 
 def parameters(node: ast.AST) -> int:
-    """Parameters of a function, `self` and `cls` apart."""
+    """Parameters of a function, `self` and `cls` apart, and the options of a verb: nobody calls those in an order."""
     assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     given = node.args
     named = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
-    return sum(parameter.arg not in ("self", "cls") for parameter in named)
+    options = [one for one in named if one.annotation is not None and "typer.Option(" in ast.unparse(one.annotation)]
+    return sum(parameter.arg not in ("self", "cls") for parameter in named) - len(options)
 
 
 def measured(what: str) -> list[Size]:
