@@ -16,6 +16,7 @@ import msgspec
 import orjson
 
 from engine.context import Loaded
+from engine.core.text import collapse
 from engine.exports.formats import Format
 from engine.exports.gather import TRAIN, VALIDATION, Figures
 from engine.exports.settings import Settings
@@ -204,7 +205,7 @@ def _again(story: Story) -> Iterator[str]:
 
 def _title(story: Story) -> str:
     topic = str(getattr(story.loaded.context.options, "topic", "") or "")
-    return f"{story.loaded.recipe.name}: {topic}" if topic else f"{story.loaded.recipe.name} data"
+    return collapse(f"{story.loaded.recipe.name}: {topic}" if topic else f"{story.loaded.recipe.name} data")
 
 
 def _quoted(value: object) -> str:
