@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import orjson
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Call, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Stop, Style, Usage
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.types import Call, Completion, LanePlan, Reply, Stop, Style, Usage
 
 _STATUSES = {400: FaultKind.BAD, 403: FaultKind.AUTH, 404: FaultKind.AUTH, 429: FaultKind.RATE}
 

@@ -30,6 +30,8 @@ from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
+from engine.core.http import Route
+from engine.core.keys import required, sources
 from engine.core.quota import PERIODS, Ledger
 from engine.core.recipe import Recipe
 from engine.core.spent import Spent
@@ -38,16 +40,17 @@ from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quot
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
+from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal, Lock
+from engine.runtime.keys import Key, found
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
-from engine.runtime.wire import Wire
+from engine.runtime.wire import Timeouts, Wire, trust
 from engine.version import VERSION
 
 
@@ -160,12 +163,13 @@ def _no_collections() -> Iterator[None]:
 
 def _patience(plan: Plan) -> Patience:
     return Patience(
-        attempt=plan.timeout,
+        attempt=Timeouts(plan.timeout, plan.first_token, plan.idle),
         request=plan.patience,
         grace=plan.grace,
         group=plan.group,
         park_after=plan.park_after,
         parked=plan.when_parked,
+        cut_after=plan.cut_after,
     )
 
 
@@ -256,7 +260,12 @@ def opened(loaded: context.Loaded) -> list[Lane]:
         if not any(step.role in lane.roles for lane in made):
             raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
     for lane in made:
-        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+        lane.key = Key(lane.plan.key or lane.provider.key(lane.plan))
+        lane.key.read()
+        lane.headers = {name: found(value) for name, value in lane.plan.headers.items()}
+        proxy = None if lane.plan.proxy is None else found(lane.plan.proxy)
+        lane.route = Route(proxy, lane.plan.ca_bundle)
+        trust(lane.plan.ca_bundle)
     return made
 
 
@@ -273,6 +282,11 @@ def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
         raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
+    usual = provider.key(plan)
+    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
+        raise PlanError(
+            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
+        )
     return Lane(name, plan, provider, frozenset(plan.role or known), style)
 
 
@@ -322,7 +336,8 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
         quota = declared(lane.plan.quota)
         if name not in accounts:
             if metered(lane.plan.quota):
-                secret_name = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.key}|{lane.plan.model}"
+                where = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.plan.region or ''}"
+                secret_name = f"{where}|{lane.key.value}|{lane.plan.model}"
                 stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)
@@ -352,8 +367,8 @@ def _remember(accounts: list[Account], spent: Spent) -> None:
 
 
 def account_name(plan: LanePlan) -> str:
-    """What a quota belongs to: the account that the plan names, else provider, address, key and model together."""
-    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.key or "", plan.model))
+    """What a quota belongs to: the account that the plan names, else provider, address, region, key and model together."""
+    return plan.account or "|".join((plan.provider, plan.base_url or "", plan.region or "", plan.key or "", plan.model))
 
 
 async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:

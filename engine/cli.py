@@ -21,7 +21,7 @@ app = typer.Typer(
     "'seeddrill plan new self_instruct > plan.toml', edit it, 'seeddrill run plan.toml runs/a'.",
 )
 plans = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write and check plans.")
-seeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check files of seed tasks.")
+seeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check files of seed tasks or texts.")
 app.add_typer(plans, name="plan")
 app.add_typer(seeds, name="seeds")
 
@@ -279,9 +279,11 @@ def plan_check(
 
 @seeds.command("check")
 def seeds_check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Seed tasks, one JSON object per line.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Seed tasks or texts, one JSON object a line.", show_default=False)
+    ],
 ) -> None:
-    """Check a file of seed tasks: line and reason of each fault, pairs too similar, a summary. Exit code 2 on a fault."""
+    """Check a file of seed tasks or texts: lines and reasons of faults, pairs too similar, a summary. Exit code 2 on a fault."""
     from engine import seedfile
 
     report = seedfile.check(file)

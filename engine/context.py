@@ -24,6 +24,7 @@ from engine.core.filters import FILTERS, Filter, of_user
 from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
 from engine.core.types import Item
+from engine.identify import identify
 
 ASKED = ("instruction", "prompt", "question", "query", "text")
 """Keys under which data sets keep what is asked, in the order in which they are looked for."""
@@ -61,6 +62,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
     newer version of ours does not change a run that has begun."""
     recipe = recipes.find(plan.recipe)
     options = plans.options(recipe.options, plan.options)
+    recipe = recipe.under(options)
     kept = kept if kept is not None and (kept / "plan.json").is_file() else None
     sources = Sources(
         seeds=_seeds(plan, recipe, options, kept),
@@ -77,6 +79,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
         rouge_max=options.rouge_max,
+        identify=identify,
         avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
     return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))
@@ -184,7 +187,7 @@ def _templates(recipe: Recipe, options: Any, kept: Path | None) -> dict[str, str
         own = None
     if own is not None and not own.is_dir():
         raise PlanError(f"options.templates must be a folder, and {own} is none")
-    ours = Path(recipes.__file__).parent / "templates" / recipe.name / options.language
+    ours = Path(recipes.__file__).parent / "templates" / recipe.name / options.language.split("-")[0]  # zh-TW reads what zh does
     folders = [folder for folder in (own, kept / "templates" if kept else None, ours) if folder is not None]
     found: dict[str, str] = {}
     for name in recipe.templates(options):

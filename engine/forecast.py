@@ -108,7 +108,7 @@ def _measured(loaded: context.Loaded, pilot: Path) -> dict[str, Profile]:
     if not count:
         raise PlanError(f"{pilot} has no answers yet: run a small goal there first, or leave --from out for a guess")
     size = sum(file.stat().st_size for file in (pilot / FOLDER).iterdir()) / count
-    kept = steps[loaded.recipe.growing.name].kept.total
+    kept = steps[loaded.recipe.source_step.name].kept.total
     worn = WORN if loaded.plan.goal > 2 * kept else 1.0
     return {
         step.name: steps[step.name].profile(step, size, worn)

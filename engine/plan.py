@@ -16,6 +16,7 @@ import msgspec
 
 from engine import pricing
 from engine.core.faults import PlanError
+from engine.core.keys import sources
 from engine.core.tariff import BudgetPlan, Tariff
 from engine.core.types import LanePlan, Quota
 
@@ -47,12 +48,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The most that may be spent; `None`: costs are counted where there are prices, and not limited."""
     timeout: Seconds = 600.0
     """Seconds that one attempt may take."""
+    first_token: Seconds = 300.0
+    """Seconds that a streamed answer may take to begin; a queue's comments are no beginning."""
+    idle: Seconds = 60.0
+    """Seconds of silence after which a streamed answer that had begun is given up; what had come of it is kept."""
     patience: Seconds = 900.0
     """Seconds that one request may fail, while its lanes are open, before it is settled as failed."""
     park_after: Seconds = 120.0
     """A lane whose server asks to wait longer than this is parked: others take its work, and nothing sleeps over it."""
     when_parked: Literal["wait", "stop"] = "wait"
     """When every lane that is needed is parked: wait until the first one is free again, or end the run, to be resumed."""
+    cut_after: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """On lanes that stream: cut an answer off after so many duplicates in a row. It pays only where duplicates come in clusters;
+    some answers are heard out to measure that, and where it does not pay it ends by itself. `None`: never."""
     grace: Annotated[float, msgspec.Meta(ge=0)] = 10.0
     """Seconds that calls in flight get to finish after the first signal to stop."""
     group: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.05
@@ -131,9 +139,10 @@ def check(plan: Plan) -> None:
                 raise PlanError(f"lanes.{name}.{key} is {value}: a quota must be above zero; leave the key out for none")
         if not lane.weight > 0:
             raise PlanError(f"lanes.{name}.weight is {lane.weight}: it must be above zero; a heavier lane is asked first")
-        if lane.key is not None and not lane.key.startswith(("env:", "file:")):
+        if lane.key is not None and not sources(lane.key):
             raise PlanError(
-                f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH; a key itself has no place in a plan"
+                f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH (several of them, separated by "
+                "blanks, for a key of several parts); a key itself has no place in a plan"
             )
     pricing.check(plan.lanes, plan.budget)
 

@@ -8,10 +8,11 @@ import orjson
 
 from engine import app, context, funds, recipes
 from engine.core import recipe as acts
+from engine.core.http import Stamp
 from engine.core.money import worded
 from engine.core.recipe import GROW, Step
 from engine.core.till import Money
-from engine.core.types import Chat, Completion, Decoding, Request, Stamp
+from engine.core.types import Chat, Completion, Decoding, Request
 from engine.plan import Plan
 from engine.runtime import local
 from engine.runtime.account import Lane, declared, says_nothing

@@ -184,6 +184,8 @@ class Record:
     item: Item
     fields: Item
     """What the recipe says a record looks like."""
+    provenance: Item
+    """What the recipe tells of where the record comes from."""
     lanes: dict[str, str]
     models: dict[str, str]
     ids: dict[str, str] = field(default_factory=dict)
@@ -201,8 +203,8 @@ def records(directory: Path) -> Iterator[Record]:
     for line in journal(directory):
         if not isinstance(line, Settled) or line.fault is not None:
             continue
-        if line.step == recipe.growing.name:
-            grown = list(_grown(recipe, line, Record("", {}, {}, {}, {})))[:left]
+        if line.step == recipe.source_step.name:
+            grown = list(_grown(recipe, line, Record("", {}, {}, {}, {}, {})))[:left]
             left -= len(grown)
         else:
             parent = waiting.pop(line.of or "", None)
@@ -219,5 +221,7 @@ def _grown(recipe: Recipe, line: Settled, parent: Record) -> Iterator[Record]:
     times = {**parent.times, line.step: line.t}
     for n, kept in line.kept:
         item = {**parent.item, **kept, "id": f"{line.step}/{line.index}.{n}"}
-        fields = recipe.record(item) if line.step == recipe.last.name else {}
-        yield Record(item["id"], item, fields, lanes, models, {**parent.ids, line.step: item["id"]}, times)
+        whole = line.step == recipe.last.name
+        fields = recipe.record(item) if whole else {}
+        provenance = recipe.provenance(item) if whole and recipe.provenance is not None else {}
+        yield Record(item["id"], item, fields, provenance, lanes, models, {**parent.ids, line.step: item["id"]}, times)

@@ -25,7 +25,7 @@ def fold(directory: Path) -> dict[str, Any]:
         tally.line(line)
         books.add(line)
     figures = tally.as_json()
-    instructions, records = (tally.steps[step.name].kept for step in (recipe.growing, recipe.last))
+    instructions, records = (tally.steps[step.name].kept for step in (recipe.source_step, recipe.last))
     state, reason, held = _state(directory)
     return {
         "state": state,

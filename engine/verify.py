@@ -139,7 +139,7 @@ class Judged:
         self._agenda = app.empty_agenda(loaded)
         self._past = Past(recipe, given)
         self._judging = not any(note.startswith(UNJUDGED) for note in found.notes)
-        self._unique = recipe.growing.unique or ""
+        self._unique = recipe.unique or ""
         self.texts: list[str] = [seed[self._unique] for seed in given.seeds]
         self.texts += [text for _, text in given.avoid]
         self.by_id = {f"seed/{n}": text for n, text in enumerate(self.texts[: len(given.seeds)])}

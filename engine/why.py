@@ -62,7 +62,7 @@ class _Tale:
         self.paid: list[Paid] = []
         self._past = Past(loaded.recipe, loaded.context)
         self._index = Index(loaded.context.tokens)
-        self._unique = loaded.recipe.growing.unique or ""
+        self._unique = loaded.recipe.unique or ""
         for n, seed in enumerate(loaded.context.seeds):
             self._index.add(f"seed/{n}", seed[self._unique])
         self._avoided = dict(loaded.context.avoid)

@@ -10,7 +10,9 @@ from pkgutil import iter_modules
 from typing import Protocol
 
 from engine.core.faults import Fault, PlanError
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.language import Inquiry, Languages
+from engine.core.types import Call, LanePlan, Reply, Style, Usage
 
 
 class Reader(Protocol):
@@ -42,14 +44,27 @@ class Provider(Protocol):
 
     @property
     def texts(self) -> int:
-        """Calls that one HTTP request may carry."""
+        """Calls that one HTTP request may carry, which the vendor then counts as one request."""
+
+    @property
+    def limit(self) -> int | None:
+        """Characters that one text may have, counted as `weigh` counts them; `None` where no such limit is known."""
+
+    @property
+    def request_limit(self) -> int | None:
+        """Characters that all texts of a request may have together."""
+
+    @property
+    def languages(self) -> Languages | Inquiry | None:
+        """What is translated into what: the vendor's list, or how its server is asked for one; `None` where there is none."""
 
     @property
     def models(self) -> bool:
         """Whether a lane has to name a model."""
 
     def key(self, lane: LanePlan) -> str | None:
-        """Where the key is found when the lane does not say (`env:NAME`); `None` where none is needed."""
+        """Where the key is found when the lane does not say (`env:NAME`, or one after the other for a key of several
+        parts); `None` where none is needed."""
 
     def style(self, lane: LanePlan) -> Style:
         """How the lane's model is best asked when the lane does not say."""
@@ -58,10 +73,12 @@ class Provider(Protocol):
         """What the call weighs at the most, before it is sent."""
 
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
-        """The request for up to `texts` calls."""
+        """The request for up to `texts` calls; translations among them are of one pair of languages. Raises a `Fault` of kind
+        BAD for a pair that the vendor is known not to have: nothing is sent."""
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
-        """One reply or fault a call, in order; never raises for what a server can send."""
+        """One reply or fault a call, in order; never raises for what a server can send. Usages of the replies add up to what
+        the vendor counted, so that of several replies to one request only one counts a request."""
 
     def reader(self, call: Call) -> Reader | None:
         """Reads a streamed answer to the call, which was encoded for a lane with `stream`; `None` where nothing is streamed."""

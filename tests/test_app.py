@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 import engine
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.runtime.pulse import Pulse, RunState
 from tests import brain
 from tests.fakes import refused

@@ -17,24 +17,30 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "F0 nouns": """
         engine/version engine/__init__
-        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
+        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/http engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/parse engine/core/events engine/core/score engine/core/filters engine/core/dedup
-        engine/core/limits
+        engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
+        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/events
+        engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
+        engine/core/keys engine/core/language engine/core/translations
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
-        engine/core/spent engine/core/retry engine/core/recipe engine/core/tally engine/core/lines engine/core/track
+        engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
+        engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
         engine/core/agenda engine/core/settler engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
-        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
+        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
+        engine/recipes/augment
         providers/__init__ providers/openai providers/local
+        providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/local engine/runtime/llama
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
+        engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control
@@ -43,12 +49,15 @@ FLOORS = {
         engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": "engine/seedfile engine/identify engine/context engine/rundir engine/funds engine/app",
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
         providers/simulator/cipher providers/simulator/answers providers/simulator/books
-        providers/simulator/dialects/__init__ providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/dialects/__init__ providers/simulator/translating
+        providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/dialects/apertium providers/simulator/dialects/deepl
+        providers/simulator/dialects/google_translate providers/simulator/dialects/azure_translator
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """

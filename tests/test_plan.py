@@ -165,6 +165,34 @@ def test_key_itself_has_no_place_in_a_plan() -> None:
     assert "sk-proj" not in told
 
 
+@pytest.mark.parametrize(
+    ("key", "good"),
+    [
+        ("env:ID env:SECRET", True),
+        ("env:ID file:/run/my keys/secret env:TOKEN?", True),
+        ("file:~/key", True),
+        ("env:ID SECRET", False),
+        ("ID env:SECRET", False),
+        ("env:", False),
+        ("file: ", False),
+        ("env:ID=x", False),
+        ("", False),
+    ],
+)
+def test_key_names_places_and_nothing_else(key: str, good: bool) -> None:
+    """A key of several parts has a place for each; a word beside them is no place."""
+    data = DATA | {"lanes": {"fast": {"provider": "openai", "key": key}}}
+    if good:
+        assert from_data(data).lanes["fast"].key == key
+    else:
+        assert "lanes.fast.key" in refusal(data)
+
+
+def test_lane_has_a_region() -> None:
+    """A vendor's region is a key of the lane."""
+    assert from_data(DATA | {"lanes": {"fast": {"provider": "x", "region": "eu-west-1"}}}).lanes["fast"].region == "eu-west-1"
+
+
 def test_plan_made_in_python_is_checked_alike() -> None:
     """What no type can tell is checked for keyword arguments, too."""
     lane = LanePlan(provider="openai", key="sk-proj-12345")

@@ -13,7 +13,7 @@ import pytest
 
 from engine import app, context, rundir
 from engine.core.faults import Fault, FaultKind, PlanError
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.export import Existing, export
 from engine.plan import from_data
 from engine.runtime.disk import Directory

@@ -74,10 +74,10 @@ class Agenda:
         self._tries: dict[tuple[str, int], int] = {}
         self._pool: list[Item] = []
         self._proposed: set[int] = set()
-        self._grown = recipe.growing
+        self._grown = recipe.source_step
         self._harvest = Harvest(self._grown.name, yield_min)
-        if self._grown.unique is not None:
-            _fill(index, context, self._grown.unique)
+        if recipe.unique is not None:
+            _fill(index, context, recipe.unique)
 
     # What to ask
 

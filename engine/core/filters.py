@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from engine.core.faults import PlanError
-from engine.core.text import collapse, words
+from engine.core.text import collapse, has_cjk, words
 from engine.core.types import Item
 
 Subject: TypeAlias = Literal["instruction", "record"]
@@ -28,26 +28,34 @@ KEYWORDS = (
 ALPACA_KEYWORDS = (*KEYWORDS, "video", "audio", "music", "flowchart", "diagram")
 
 KEYWORDS_ZH = (
-    "图片", "图像", "照片", "截图", "插图", "画一", "画出", "绘制", "画图",
-    "视频", "音频", "音乐", "文件", "附件", "地图", "流程图", "图表",
+    "图片", "图像", "照片", "截图", "插图", "画一张", "画一幅", "画一个", "画一只", "画出", "绘制", "画图",
+    "视频", "音频", "录音", "音乐", "文件", "附件", "地图", "流程图", "思维导图", "图表", "打开网",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Limits that the filters apply. Lengths are white-space words, or characters where `language` is Chinese."""
+    """Limits that the filters apply. Lengths are white-space words; where `language` is Chinese, characters of what has any of
+    its script, for tasks in other languages may stand among the Chinese ones."""
 
     language: str
     min_length: int
     max_length: int
     keyword: re.Pattern[str] | None
+    foreign: re.Pattern[str] | None = None
+    """Keywords for a text without any Chinese, where `language` is Chinese."""
+
+    @property
+    def chinese(self) -> bool:
+        return self.language.startswith("zh")
 
     @classmethod
     def of(cls, language: str, min_length: int | None, max_length: int | None, keywords: Sequence[str] | None) -> Rules:
         """Rules with the language's defaults where `None` is given: 4 to 150 words, in Chinese 4 to 300 characters."""
         chinese = language.startswith("zh")
         chosen = keywords if keywords is not None else (KEYWORDS_ZH if chinese else KEYWORDS)
-        return cls(language, min_length or 4, max_length or (300 if chinese else 150), keyword_pattern(chosen))
+        foreign = keyword_pattern(ALPACA_KEYWORDS) if chinese and keywords is None else None
+        return cls(language, min_length or 4, max_length or (300 if chinese else 150), keyword_pattern(chosen), foreign)
 
 
 def keyword_pattern(keywords: Sequence[str]) -> re.Pattern[str] | None:
@@ -64,7 +72,7 @@ def empty(item: Item, rules: Rules) -> str | None:
 
 def length(item: Item, rules: Rules) -> str | None:
     text = item["instruction"]
-    count = len(text) if rules.language.startswith("zh") else len(text.split())
+    count = len(text) if rules.chinese and has_cjk(text) else len(text.split())
     if count < rules.min_length:
         return "too_short"
     return "too_long" if count > rules.max_length else None
@@ -72,12 +80,18 @@ def length(item: Item, rules: Rules) -> str | None:
 
 def keywords(item: Item, rules: Rules) -> str | None:
     """Asks for something that a text model cannot see or do."""
-    return "keyword" if rules.keyword and rules.keyword.search(item["instruction"]) else None
+    text = item["instruction"]
+    if rules.keyword and rules.keyword.search(text):
+        return "keyword"
+    return "keyword" if rules.foreign and not has_cjk(text) and rules.foreign.search(text) else None
 
 
 def program(item: Item, rules: Rules) -> str | None:
     """The published scripts drop these: models asked for tasks fall back on them far too often."""
-    return "program" if item["instruction"].startswith("Write a program") else None
+    text = item["instruction"]
+    if text.startswith("Write a program"):
+        return "program"
+    return "program" if rules.chinese and _PROGRAM_ZH.match(text) else None
 
 
 def first_character(item: Item, rules: Rules) -> str | None:
@@ -98,22 +112,39 @@ def ascii_letter(item: Item, rules: Rules) -> str | None:
     return None if item["instruction"][:1].isascii() else "not_ascii"
 
 
+_PROGRAM_ZH = re.compile(
+    r"(?:请|帮我|请帮我|试着?)?(?:写|编写|编|开发|设计)(?:出|一下)?(?:一个|一段|个|段)?(?:简单的)?(?:小)?程序"
+)
 _REFUSAL = re.compile(
     r"(?:i'?m sorry|i am sorry|sorry|unfortunately|i apologi[sz]e)?\W{0,20}(?:but )?"
     r"(?:i|we) (?:can ?not|can't|am unable to|am not able to|won't|will not"
     r"|do not have the ability|am not allowed)\b(?! (?:wait|help but|stop|believe))"
-    r"|(?:i'?m sorry|i am sorry|i apologi[sz]e)\W+(?:but|i)\b"
-    r"|(?:很?抱歉|对不起|非常抱歉)[,，。]?\s*(?:我|但|作为)|我(?:无法|不能)(?:回答|提供|完成|满足)",
+    r"|(?:i'?m sorry|i am sorry|i apologi[sz]e)\W+(?:but|i)\b",
     re.IGNORECASE,
 )
+_MACHINE = "(?:AI|人工智能|(?:大型?)?语言模型|聊天机器人|智能助手|虚拟助手)"
+_CANNOT = (
+    "(?:(?:目前|暂时|现在|还|并)?(?:无法|不能|没办法|没有办法|没法|不便|不可以|不会|拒绝)(?:直接|继续)?(?:为您|为你|帮您|帮你|给您|给你|向您|向你)?"
+    "(?:直接)?(?:回答|提供|完成|满足|协助|帮助|生成|处理|访问|查看|浏览|打开|执行|讨论|回应|给出|进行|创建|撰写|编写|播放|识别|这样做|这么做)|没有能力|不具备)"
+)
+_REFUSAL_ZH = re.compile(
+    r"\W*(?:(?:非常|很|十分|实在|真的)?(?:抱歉|对不起|遗憾)|不好意思)[\W]{0,3}(?:但是?|不过)?[\W]{0,3}"
+    rf"(?:作为[^\n，,。]{{0,6}}{_MACHINE}|(?:我们?|本助手|这边)?{_CANNOT})"
+    rf"|\W*(?:但是?|不过)?(?:我|本助手){_CANNOT}",
+    re.IGNORECASE,
+)
+"""A cannot with what it is that the model cannot do: an apology or a rule in Chinese is no refusal."""
 _AS_AN_AI = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model|chatbot)\b"
-    r"|作为(?:一个|一名)?(?:AI|人工智能|大?语言模型|聊天机器人)",
+    rf"|(?:作为|身为)(?:一个|一名|一款|一位)?(?:基于)?{_MACHINE}"
+    rf"|我(?:只)?是(?:一个|一名|一款)(?:基于)?{_MACHINE}",
     re.IGNORECASE,
 )
 _PLACEHOLDER = re.compile(
     r"\[(?:insert|your|enter|add|name|date|company|address|recipient)\b[^\]\n]{0,60}\]|<(?:insert|your)\b[^>\n]{0,60}>"
-    r"|\blorem ipsum\b|\{\{[^}\n]{1,40}\}\}|\bx{4,}\b|[\[【](?:插入|您的|你的|请输入|姓名|公司名)[^\]】\n]{0,30}[\]】]",
+    r"|\blorem ipsum\b|\{\{[^}\n]{1,40}\}\}|\bx{4,}\b"
+    r"|[\[【](?:插入|填入|您的|你的|请输入|姓名|公司名)[^\]】\n]{0,30}[\]】]|\[(?:日期|时间|地址|电话)[^\]\n]{0,6}\]"
+    r"|[\[【（(](?:此处|请在此|请填|填写)[^\]】）)\n]{0,30}[\]】）)]|(?<!\d)×{2,}|(?<![A-Za-z0-9])x{2,}(?=大学|学院|公司|学校|小区|先生|女士|同学|老师|市|省|县|年|月|日|部门|项目|路)",
     re.IGNORECASE,
 )
 
@@ -125,7 +156,8 @@ def output(item: Item, rules: Rules) -> str | None:
 
 def refusal(item: Item, rules: Rules) -> str | None:
     """The output declines to answer: it opens with an apology or a "cannot"."""
-    return "refusal" if _REFUSAL.match(item["output"].replace("\u2019", "'")) else None
+    text = item["output"].replace("\u2019", "'")
+    return "refusal" if _REFUSAL.match(text) or _REFUSAL_ZH.match(text) else None
 
 
 def as_an_ai(item: Item, rules: Rules) -> str | None:

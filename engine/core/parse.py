@@ -1,7 +1,7 @@
 """Reading what models write: numbered lists, labelled fields, yes or no.
 
-Pure; recipes call it. A text that holds nothing of what was asked for raises `Malformed`. Functions named `reference_*`
-do what the published Self-Instruct and Alpaca scripts do, fault for fault.
+Pure; recipes call it, with the marks of the run's language. A text that holds nothing of what was asked for raises
+`Malformed`. Functions named `reference_*` do what the published Self-Instruct and Alpaca scripts do, fault for fault.
 """
 
 from __future__ import annotations
@@ -12,22 +12,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from engine.core.marks import ENGLISH, Marks
 from engine.core.text import collapse
 
 _REFERENCE_ITEM = re.compile(r"\n\d+\s?\. ")
-_ITEM = re.compile(r"(?:^|\n)[ \t]*(?:#{1,6}[ \t]+)?(\d{1,3})[ \t]?[.):](?=\s)")
-_EMPHASIS = re.compile(r"(?<![*\w])(\*{1,2})(?=[^\s*])([^*\n]{1,400}?)(?<=[^\s*])\1(?![*\w])")
-_EXAMPLE = re.compile(r"Example\s?\d*\.?")
-_OUTPUT = re.compile(r"Output\s*(?:\d+\s*)?:")
-_INPUT = re.compile(r"Input\s*(?:\d+\s*)?:")
-_LABEL = re.compile(r"Class label:")
-_FIELD = re.compile(r"(?:^|\n)[ \t*_]*(?:\d+\s?\.[ \t*_]*)?(Instruction|Input|Output)[*_]*:[*_]*(?=\s|$)")
-_MARKED_LABEL = re.compile(r"^[ \t]*(?:#{1,6}[ \t]+)?(\*\*|__|\*|_)([A-Z][^*_:\n]{0,39})(?::\1|\1:)", re.MULTILINE)
-_HEADED_LABEL = re.compile(r"^[ \t]*#{1,6}[ \t]+(Input|Output|Class label)[ \t]*:", re.MULTILINE)
-_HEADED_EXAMPLE = re.compile(
-    r"^([ \t]*)(?:#{1,6}[ \t]+)?(?:\*\*|__)?(Example[ \t]?\d*)[.:]?(?:\*\*|__)?[.:]?[ \t]*$", re.MULTILINE
-)
-_NOTHING = re.compile(r"^\W*(?:none|n/?a|no input|noinput|not applicable|empty)\W*$", re.IGNORECASE)
+_ASKED = re.compile(r"(?:^|\n)[ \t#]*(?:Instruction|Task|Prompt|Question|指令|任务|提示|问题)[ \t]*[:：]", re.IGNORECASE)
 
 
 class Malformed(Exception):
@@ -50,7 +39,7 @@ def reference_items(text: str) -> list[str]:
     return [collapse(piece) for piece in _REFERENCE_ITEM.split(text)]
 
 
-def items(text: str, *, continues: int | None = None) -> list[str]:
+def items(text: str, *, continues: int | None = None, marks: Marks = ENGLISH) -> list[str]:
     """Items of a numbered list, white space collapsed, emphasis marks of Markdown removed.
 
     With `continues`, the number that ended the prompt, `text` goes on inside that item, so its start is the first item.
@@ -58,10 +47,10 @@ def items(text: str, *, continues: int | None = None) -> list[str]:
     an item only if it follows on the one before (numbers inside a sentence or a nested list do not). Nothing that is numbered
     and no continuation: `Malformed`.
     """
-    text = _EMPHASIS.sub(r"\2", text)
+    text = marks.emphasis.sub(r"\2", text)
     pieces: list[str] = []
     start, expected = (0, continues + 1) if continues is not None else (None, None)
-    for match in _ITEM.finditer(text):
+    for match in marks.item.finditer(text):
         number = int(match.group(1))
         if expected is not None and number != expected:
             continue
@@ -77,12 +66,12 @@ def items(text: str, *, continues: int | None = None) -> list[str]:
     return found
 
 
-def yes_or_no(text: str) -> bool:
+def yes_or_no(text: str, marks: Marks = ENGLISH) -> bool:
     """The answer that `text` opens with, whatever its case, punctuation or emphasis; neither of the two: `Malformed`."""
-    match = re.match(r"[\W_]*(yes|no)(?![^\W_])", text, re.IGNORECASE)
+    match = marks.answer.match(text)
     if match is None:
         raise Malformed("unclear")
-    return match.group(1).lower() == "yes"
+    return match["yes"] is not None
 
 
 def reference_yes(text: str) -> bool:
@@ -90,49 +79,69 @@ def reference_yes(text: str) -> bool:
     return text.strip() in ("Yes", "yes", "YES")
 
 
-def _instance(piece: str) -> Pair:
-    parts = _OUTPUT.split(piece)
+def _instance(piece: str, marks: Marks) -> Pair:
+    parts = marks.output.split(piece)
     if len(parts) >= 2:
         given, output = parts[0].strip(), parts[1].strip()
     else:
         given, output = "", piece.strip()
-    output = _INPUT.split(output)[0].strip()
-    opening = _INPUT.match(given)
+    output = marks.input.split(output)[0].strip()
+    opening = marks.input.match(given)
     return Pair(given[opening.end() :].strip() if opening else given, output)
 
 
-def input_first(text: str) -> list[Pair]:
+def input_first(text: str, marks: Marks = ENGLISH) -> list[Pair]:
     """Instances of an answer in the form "Example 1 … Output: …", in order; none found: an empty list.
 
     The rules are those of the published instance script: text before the first "Example" is an instance too, what follows a
     second "Output:" is lost, an output ends where an "Input:" starts. Field names other than "Input:" stay in the input.
     """
     text = text.strip()
-    if _EXAMPLE.search(text):
-        return [_instance(piece) for piece in (part.strip() for part in _EXAMPLE.split(text)) if piece]
-    if _OUTPUT.search(text):
-        return [_instance(text)]
+    if marks.example.search(text):
+        return [_instance(piece, marks) for piece in (part.strip() for part in marks.example.split(text)) if piece]
+    if marks.output.search(text):
+        return [_instance(text, marks)]
     return []
 
 
-def output_first(text: str) -> list[Pair]:
+def output_first(text: str, marks: Marks = ENGLISH) -> list[Pair]:
     """Instances of an answer in the form "Class label: X", then the input under it, in order; none found: an empty list."""
     pairs: list[Pair] = []
-    for piece in _LABEL.split(text)[1:]:
+    label_mark = next((mark for mark in marks.labels if mark.search(text)), marks.labels[0])
+    for piece in label_mark.split(text)[1:]:
         label, _, given = piece.strip().partition("\n")
         pairs.append(Pair(given.strip(), label.strip()))
     return pairs
 
 
-def plain_labels(text: str) -> str:
+def plain_labels(text: str, marks: Marks = ENGLISH) -> str:
     """`text` without Markdown around labels that open a line: "**Output:** 7" is "Output: 7", "### Example 1" is "Example 1"."""
-    text = _HEADED_EXAMPLE.sub(r"\1\2", text)
-    return _HEADED_LABEL.sub(r"\1:", _MARKED_LABEL.sub(r"\2:", text))
+    for pattern, replacement in marks.plain:
+        text = pattern.sub(replacement, text)
+    return text
 
 
-def blank_if_none(text: str) -> str:
+def blank_if_none(text: str, marks: Marks = ENGLISH) -> str:
     """`text`, or "" where it only says that there is no input ("None", "N/A", "<noinput>")."""
-    return "" if _NOTHING.match(text) else text
+    return "" if marks.nothing.match(text) else text
+
+
+def instruction(text: str) -> str:
+    """The instruction in a reply that should be nothing else, white space collapsed: without a label before it, a remark before
+    or after it, emphasis, or quotation marks around all of it. None there: `Malformed`."""
+    text = ENGLISH.emphasis.sub(r"\2", text).strip()
+    if label := _ASKED.search(text):
+        text = text[label.end() :].strip().split("\n\n", 1)[0]
+    opening, _, rest = text.partition("\n")
+    if rest.strip() and opening.rstrip().endswith((":", "：")):
+        text = rest.strip().split("\n\n", 1)[0]
+    found = collapse(text)
+    for left, right in ('""', "“”", "「」", "''", "‘’"):
+        if len(found) > 1 and found.startswith(left) and found.endswith(right) and not {left, right} & set(found[1:-1]):
+            found = found[1:-1].strip()
+    if not found:
+        raise Malformed("no_instruction")
+    return found
 
 
 class Block(NamedTuple):
@@ -154,28 +163,33 @@ def reference_block(piece: str, number: int) -> Block | None:
     return Block(fields[2].strip(), "" if given.lower() == "<noinput>" else given, fields[6].strip())
 
 
-def block(piece: str) -> Block | None:
+def block(piece: str, marks: Marks = ENGLISH) -> Block | None:
     """The task in one piece of a reply between "###" marks; `None` unless instruction, input and output stand there once each,
     in this order, each at the start of a line, with or without a number."""
-    fields = _FIELD.split(piece)
-    if fields[1::2] != ["Instruction", "Input", "Output"]:
+    fields = marks.field.split(piece)
+    if [marks.names[name] for name in fields[1::2]] != ["instruction", "input", "output"]:
         return None
-    return Block(collapse(fields[2]), blank_if_none(fields[4].strip()), fields[6].strip())
+    return Block(collapse(fields[2]), blank_if_none(fields[4].strip(), marks), fields[6].strip())
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in `body`; raises `Malformed` where there is none. Lone surrogates, which some servers send when they cut
-    a text inside a character, become U+FFFD."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            value = _without_surrogates(json.loads(body.decode("utf-8", "replace")))
-        except (ValueError, RecursionError):
-            raise Malformed("no_json") from None
+    """The JSON object in `body`; raises `Malformed` where there is none."""
+    value = json_value(body)
     if not isinstance(value, dict):
         raise Malformed("no_json_object")
     return value
+
+
+def json_value(body: bytes) -> Any:
+    """What the JSON in `body` says; raises `Malformed` where it is none. Lone surrogates, which some servers send when they cut a
+    text inside a character, become U+FFFD."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            return _without_surrogates(json.loads(body.decode("utf-8", "replace")))
+        except (ValueError, RecursionError):
+            raise Malformed("no_json") from None
 
 
 def _without_surrogates(value: Any) -> Any:

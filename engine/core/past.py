@@ -26,7 +26,7 @@ class Past:
     def __init__(self, recipe: Recipe, context: Context) -> None:
         self._recipe = recipe
         self._context = context
-        self._grown = recipe.growing
+        self._grown = recipe.source_step
         self._items = {f"seed/{n}": _as_shown(n, seed) for n, seed in enumerate(context.seeds)}
 
     def item(self, id: str) -> Item:

@@ -14,9 +14,10 @@ from typing import Any
 
 from engine.core.dedup import Index, Match, nearest_among
 from engine.core.filters import Filter, Rules, Subject
+from engine.core.languages import Identify
 from engine.core.parse import Malformed
 from engine.core.rng import stream
-from engine.core.types import Call, Chat, Completion, Draft, Item, Message, Reply, Request, Stop, Style
+from engine.core.types import Call, Chat, Completion, Draft, Item, Message, Reply, Request, Stop, Style, Translation
 
 _PLACE = re.compile(r"\{(\w+)\}")
 
@@ -26,12 +27,24 @@ class Source(Enum):
 
     GROW = "grow"
     """New indices without end, until the goal is reached; the step may show items of the pool."""
+    INPUT = "input"
+    """The user's documents in their order, one request each; a request's index is the number of its document. Its item is the
+    document: `id` (`input/<number>.0`), `doc` (the user's own id, or `None`), `meta` (columns that only travel along), and what
+    the recipe reads of it: `text` and `language` (or `None`), or the `instruction`, `input` and `output` of a record."""
 
 
-GROW = Source.GROW
+GROW, INPUT = Source.GROW, Source.INPUT
 
 AVOID = "avoid/"
 """How the ids of texts begin that came from a file to avoid; file and line follow."""
+
+
+DUPLICATE = "duplicate of "
+"""How the reason begins for which a text was dropped that resembles an earlier one; its id and the score follow."""
+
+
+def _unknown(text: str) -> None:
+    """The identifier of those who have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,8 @@ class Context:
     rouge_max: float
     avoid: Sequence[tuple[str, str]] = ()
     """Texts that nothing may resemble, each with an id that begins with `AVOID`."""
+    identify: Identify = _unknown
+    """Which language a text is in; `None` where it cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +108,22 @@ class Step:
 
     name: str
     source: Source | str
-    """`GROW`, or the name of the step whose kept items are asked about, one request each."""
+    """`GROW`, `INPUT`, or the name of the step whose kept items are asked about, one request each."""
     role: str
     ask: Callable[[Ask], tuple[Call, ...]]
     read: Callable[[Sequence[Reply], Ask], list[Draft]]
     """Drafts in the order of the reply; raises `Malformed` where there is nothing to read."""
     show: Callable[[Draw], tuple[Item, ...]] | None = None
     """Chooses the examples of a prompt; recorded by id, so that the prompt can be built again."""
-    checks: tuple[Callable[[Item], str | None], ...] = ()
-    """Structural rules of the method, before the filters of the plan."""
+    gate: Callable[[Item, Context], str | None] | None = None
+    """Looks at an item before it is asked about: one with a reason is settled with it, and costs no call."""
+    distinct: Callable[[Item, Context], tuple[str, float] | None] | None = None
+    """The text by which a document must not resemble an earlier one, and the ROUGE-L above which it does; `None`: it may. Looked
+    at after `gate`, before the first call. Only for a step of `INPUT`."""
+    apart: Callable[[Any], str | None] | None = None
+    """Given the options, the earlier step whose answer must come from another provider than this step's, if there is one."""
+    checks: tuple[Callable[[Item, Ask], str | None], ...] = ()
+    """Structural rules of the method, before the filters of the plan; each sees the draft alone, and what was asked."""
     together: Callable[[Sequence[Item], Ask], list[str | None]] | None = None
     """A verdict on the items that are left, each seeing the others."""
     subjects: tuple[Subject, ...] = ()
@@ -126,16 +148,35 @@ class Recipe:
     rules: Callable[[Any], Rules]
     """The limits of the filters under these options."""
     seeds: str
-    """Name of the seed file that comes with the product; `{language}` stands for the language of the options."""
+    """Name of the seed file that comes with the product; `{language}` stands for the options' language. "": it needs none."""
+    reads: tuple[str, ...] = ()
+    """Fields of a document that a recipe over input reads: `("text",)`, or `("instruction", "input", "output")`."""
+    provenance: Callable[[Item], Item] | None = None
+    """What an export tells of where a record comes from, besides the lanes and models of its steps."""
+    chosen: Callable[[Any], tuple[str, ...]] | None = None
+    """Given the options, the names of the steps that a run has; without it, it has all."""
     version: int = 1
     """Raised when the same journal would be asked or judged differently."""
+
+    def under(self, options: Any) -> Recipe:
+        """The recipe with the steps that it has under these options."""
+        if self.chosen is None:
+            return self
+        names = self.chosen(options)
+        return replace(self, steps=tuple(step for step in self.steps if step.name in names))
 
     def step(self, name: str) -> Step:
         return next(step for step in self.steps if step.name == name)
 
     @property
-    def growing(self) -> Step:
-        return next(step for step in self.steps if step.source is GROW)
+    def source_step(self) -> Step:
+        """The step that no other step feeds: it grows, or asks about the input."""
+        return next(step for step in self.steps if isinstance(step.source, Source))
+
+    @property
+    def unique(self) -> str | None:
+        """The field by which the index tells items apart; one step at the most has one."""
+        return next((step.unique for step in self.steps if step.unique is not None), None)
 
     @property
     def last(self) -> Step:
@@ -163,10 +204,11 @@ def draw(step: Step, request: Request, context: Context, pool: Sequence[Item]) -
 
 
 def compose(step: Step, request: Request, context: Context, style: Style) -> Request:
-    """The request with its calls, in the style of the lane that will send it."""
+    """The request with its calls, in the style of the lane that will send it, and the languages of a translation."""
     request = replace(request, style=style)
     calls = step.ask(asked(request, context))
-    return replace(request, calls=tuple(scaled(call, request.scale) for call in calls))
+    pair = next(((call.source, call.target) for call in calls if isinstance(call, Translation)), None)
+    return replace(request, calls=tuple(scaled(call, request.scale) for call in calls), pair=pair)
 
 
 def scaled(call: Call, scale: float) -> Call:
@@ -212,7 +254,7 @@ def judge(step: Step, request: Request, context: Context, drafts: Sequence[Draft
 
 def _check(step: Step, request: Request, context: Context, item: Item) -> str | None:
     for check in step.checks:
-        if reason := check(item):
+        if reason := check(item, asked(request, context)):
             return reason
     if not step.subjects:
         return None
@@ -242,7 +284,7 @@ def _compare(request: Request, context: Context, texts: list[tuple[int, str]], i
 def _resembles(near: Match) -> str:
     if near.id.startswith(AVOID):
         return f"avoided {near.id.removeprefix(AVOID)} ({near.score!r})"
-    return f"duplicate of {near.id} ({near.score!r})"
+    return f"{DUPLICATE}{near.id} ({near.score!r})"
 
 
 def messages(system: str, user: str) -> tuple[Message, ...]:

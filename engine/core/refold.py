@@ -54,7 +54,7 @@ class Refold:
 
     def _settled(self, line: Settled) -> list[bytes]:
         step = self._steps[line.step]
-        if step is self._recipe.growing:
+        if step is self._recipe.source_step:
             return self._judged(step, line, line.index, {})
         about = self._ids.pop(line.of or "", line.of or "")
         index = self._places.get((line.step, about))
@@ -108,7 +108,7 @@ class Refold:
 
     def _earlier(self, paid: Paid) -> Paid:
         """An attempt that settled nothing, as history: its number may belong to another question now."""
-        grows = paid.step == self._recipe.growing.name
+        grows = paid.step == self._recipe.source_step.name
         return paid if grows or not paid.why.startswith(MALFORMED) else replace(paid, why=f"earlier {paid.why}")
 
     def _paid(self, paid: Paid) -> bytes:

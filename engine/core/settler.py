@@ -11,13 +11,15 @@ from dataclasses import replace
 
 from engine.core import lines, recipe, retry
 from engine.core.agenda import MALFORMED, Agenda
+from engine.core.bet import Bet, Peek
 from engine.core.faults import Fault, FaultKind
 from engine.core.parse import Malformed
 from engine.core.recipe import Context, Verdict
 from engine.core.rng import digest, stream
-from engine.core.types import Call, Heard, Paid, Request, Settled, Style, Usage, prompt_text, total
+from engine.core.types import Call, Heard, Paid, Reply, Request, Settled, Stop, Style, Usage, prompt_text, total
 
 NOTHING = Verdict((), ())
+NO_USAGE = Usage()
 PARK_AFTER = 120.0
 """A hint of more seconds than this parks the account."""
 PATIENT = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA)
@@ -44,6 +46,7 @@ class Settler:
         self._sick = sick
         self._park_after = park_after
         self._answered: Counter[str] = Counter()
+        self.bet: Bet | None = None
 
     def composed(self, request: Request, style: Style) -> Request:
         """The request with its prompt in the lane's style, made from the newest pool; a retry in the same style keeps its own."""
@@ -65,6 +68,25 @@ class Settler:
         except Malformed as malformed:
             return malformed
         return recipe.judge(step, heard.request, self.context, drafts, self.agenda.index)
+
+    def place(self, request: Request) -> Peek | None:
+        """A way to look at the answer to `request` while it comes; `None` where it is heard out in any case."""
+        step = self.agenda.recipe.step(request.step)
+        bet = step.source is recipe.GROW and step.unique is not None and self.bet is not None and self.bet.place(request.index)
+        return Peek(request) if bet else None
+
+    def look(self, peek: Peek) -> None:
+        """Judge what has come of an answer. Like `judge` it changes neither agenda nor index."""
+        step = self.agenda.recipe.step(peek.request.step)
+        begun = Reply(text=peek.text, stop=Stop.BROKEN, usage=NO_USAGE)
+        try:
+            drafts = recipe.read(step, peek.request, self.context, (begun,))
+        except Malformed:
+            return
+        assert self.bet is not None
+        assert step.unique is not None
+        texts = [draft.item.get(step.unique, "") for draft in drafts[:-1]]
+        self.bet.look(peek, texts, lambda text: self.agenda.index.near(text, self.context.rouge_max) is not None)
 
     def decide(self, heard: Heard, verdict: Verdict | Malformed, now: float) -> list[bytes]:
         """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
@@ -150,13 +172,15 @@ class Settler:
             cost=heard.cost if heard.fault is None else 0,  # a failed attempt has a paid line of its own
         )
         self.agenda.apply(settled)
+        if self.bet is not None and self.agenda.recipe.step(request.step).source is recipe.GROW:
+            self.bet.learn(settled)
         return lines.write_settled(settled)
 
     def _pay(self, heard: Heard, why: str) -> bytes:
         request = heard.request
         usages = [reply.usage for reply in heard.replies[heard.before :]]
         if heard.fault is not None and heard.fault.billed:
-            usages.append(self._weigh(heard.lane, request.calls[len(heard.replies)]))
+            usages.append(heard.used or self._weigh(heard.lane, request.calls[len(heard.replies)]))
         paid = Paid(
             step=request.step,
             index=request.index,

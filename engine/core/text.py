@@ -43,6 +43,11 @@ def words(text: str) -> list[str]:
     return _WORD.findall(folded.lower())
 
 
+def has_cjk(text: str) -> bool:
+    """Whether there is any ideograph, kana or hangul in `text`."""
+    return not text.isascii() and _IS_CJK.search(text) is not None
+
+
 def reference_words(text: str) -> list[str]:
     """Tokens as the published Self-Instruct script compares them: `[a-z0-9]+` of the lower-cased text, nothing else."""
     return text.translate(_ASCII_WORDS).split() if text.isascii() else _NOT_LATIN.sub(" ", text.lower()).split()
@@ -62,3 +67,12 @@ def estimate_tokens(text: str) -> int:
         letters = len(data) - 3 * wide
     single = len(data.translate(None, _RUNNING)) + sum(map(data.count, _BEFORE_NUMBERS))
     return wide + single + int(max(0, letters - single) / 3.5) + 1
+
+
+def utf16_units(text: str) -> int:
+    """Characters as Java and JavaScript count them: those beyond the Basic Multilingual Plane are two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def utf8_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

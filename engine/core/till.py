@@ -16,7 +16,7 @@ from engine.core.budget import RUN, Budget, Hold, Lease, Limits, Short, Spending
 from engine.core.faults import Fault
 from engine.core.money import Prices, Unpriced, cost, worded, worst
 from engine.core.tariff import Currency
-from engine.core.types import Call, LaneView, Line, Paid, Reply, Settled, Usage
+from engine.core.types import Call, LaneView, Line, Paid, Reply, Settled, Stop, Usage
 
 MOST = 10**15
 """Nano-units that one call is booked at, at the most: a million. A server that reports more has miscounted."""
@@ -126,19 +126,21 @@ class Till:
         bill.hold = self._budget.reserve(bill.most, bill.lane, bill.role)
         return bill
 
-    def settle(self, bill: Bill, replies: Sequence[Reply], fault: Fault | None) -> int:
-        """The attempt has ended with these replies, one a call, up to its fault: returns what it cost, which goes to the journal.
-        What is not known counts as dear as it can be."""
+    def settle(self, bill: Bill, replies: Sequence[Reply], fault: Fault | None, used: Usage | None = None) -> int:
+        """The attempt has ended with these replies, one a call, up to its fault; the call that failed `used` so much, where that
+        is known. Returns what it cost, which goes to the journal. What is not known counts as dear as it can be."""
         prices = self._priced.get(bill.lane)
         real = 0
         if prices is not None:
             for reply, most in zip(replies, bill.worst, strict=False):
-                real += (each := _real(reply.usage, prices, most))
+                heard = reply.stop in (Stop.CUT, Stop.BROKEN)
+                real += (each := _heard(reply.usage, prices, most) if heard else _real(reply.usage, prices, most))
                 if each > most > 0:
                     beyond = self._beyond.get(bill.lane, Fraction(1))
                     self._beyond[bill.lane] = min(FARTHEST, beyond * Fraction(each, most))
             if fault is not None and fault.billed:
-                real += sum(bill.worst[len(replies) : len(replies) + 1])
+                for most in bill.worst[len(replies) : len(replies) + 1]:
+                    real += most if used is None else _heard(used, prices, most)
         if bill.hold is not None:
             self._budget.settle(bill.hold, real)
             bill.hold = None
@@ -198,3 +200,9 @@ def _most(usage: Usage, prices: Prices, beyond: Fraction) -> int:
 def _real(usage: Usage, prices: Prices, most: int) -> int:
     amount = most if usage.estimated else cost(usage, prices)
     return most if isinstance(amount, Unpriced) else min(amount, MOST)
+
+
+def _heard(usage: Usage, prices: Prices, most: int) -> int:
+    """What an answer cost that broke off or was cut: where no usage was told, all that was heard at the dearest prices."""
+    amount = worst(usage, prices) if usage.estimated else cost(usage, prices)
+    return most if isinstance(amount, Unpriced) else min(amount, max(most, 0) if usage.estimated else MOST)

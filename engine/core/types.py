@@ -168,8 +168,10 @@ class LanePlan:
     role: tuple[str, ...] = ()
     """Roles that the lane serves; empty: every role that its provider can."""
     key: str | None = None
-    """Where the key is found: `env:NAME` or `file:PATH`; never the key itself."""
+    """Where the key is found: `env:NAME` or `file:PATH`, one after the other for a key of parts; never the key itself."""
     base_url: str | None = None
+    region: str | None = None
+    """The vendor's region, which makes part of its address; `None`: the vendor's usual one."""
     style: Style | None = None
     """`chat` for models tuned on instructions, `completion` for base models; `None`: what suits the provider."""
     account: str | None = None
@@ -195,36 +197,6 @@ class LanePlan:
     """Address of the proxy, or where it is found (`env:NAME`); `None`: the environment's, "" for none."""
     ca_bundle: str | None = None
     """File of certificates (PEM) to trust in place of the system's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What only the moment of sending knows."""
-
-    t: float
-    nonce: str
-    key: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """An attempt as bytes. Neither headers nor body are shown in its repr: they may carry a key."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A whole answer as bytes. Header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    seconds: float = 0.0
-    first_byte: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +262,8 @@ class Heard:
     """The first so many replies came with earlier attempts, and were paid for on lines of their own."""
     cost: int = 0
     """What this attempt cost, in nano-units of the plan's currency; 0 where the lane has no price."""
+    used: Usage | None = None
+    """What the call that failed used, where its stream told as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

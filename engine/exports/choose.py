@@ -17,7 +17,7 @@ from types import MappingProxyType
 from engine.core.faults import PlanError
 from engine.exports.example import Example
 
-_CLAUSE = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*\Z", re.DOTALL)
+_CLAUSE = re.compile(r"\s*([\w.]+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*\Z", re.DOTALL)
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType({">=": ge, "<=": le, ">": gt, "<": lt})
 _KINDS: Mapping[str, Callable[[Example], set[str]]] = MappingProxyType(
     {
@@ -30,7 +30,8 @@ _KINDS: Mapping[str, Callable[[Example], set[str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A condition on records: `lane=a,b` (every answer came from one of them), `model!=c` (none did), `chrf>=0.4`."""
+    """A condition on records: `lane=a,b` (every answer came from one of them), `model!=c` (none did), `chrf>=0.4` (all scores of
+    that name are)."""
 
     name: str
     order: str
@@ -39,8 +40,8 @@ class Clause:
 
     def __call__(self, example: Example) -> bool:
         if self.order in _ORDERS:
-            score = example.scores.get(self.name)
-            return score is not None and _ORDERS[self.order](score, self.limit)
+            scores = example.scores.get(self.name)
+            return scores is not None and all(_ORDERS[self.order](score, self.limit) for score in scores)
         found = _KINDS[self.name](example)
         return found <= set(self.values) if self.order == "=" else found.isdisjoint(self.values)
 
@@ -114,7 +115,7 @@ class Seen:
 def _offer(name: str, known: set[str]) -> str:
     if near := get_close_matches(name, known, n=1, cutoff=0.5):
         return f"did you mean {near[0]!r}?"
-    return f"there are {', '.join(sorted(known))}" if known else "there are none"
+    return f"there are {', '.join(sorted(known))}" if known else "records have none"
 
 
 def place(seed: int, what: str, name: str) -> float:

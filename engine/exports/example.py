@@ -5,6 +5,7 @@ Pure. Texts are what a file can hold: lone surrogates, which no encoding of Unic
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,19 +53,22 @@ class Example:
 
     @property
     def group(self) -> str:
-        """What examples have in common that must not be divided between training and validation: their parent where they tell
-        of one, else their instruction, however it is spaced or capitalised."""
-        parent = self.more.get("parent")
-        if isinstance(parent, Mapping):
-            parent = parent.get("instruction") or str(parent)
-        return collapse(parent if isinstance(parent, str) and parent else self.instruction).casefold()
+        """What examples have in common that must not be divided between training and validation: the instruction, however it
+        is spaced or capitalised; of a record that was made of another one, that one's, so that it also keeps to its side."""
+        source = self.more.get("source")
+        parent = source.get("instruction") if isinstance(source, Mapping) else None
+        return collapse(parent if isinstance(parent, str) else self.instruction).casefold()
 
     @property
-    def scores(self) -> dict[str, float]:
-        """Every number that is told of the example, by its name."""
-        found = dict(_numbers(self.more))
+    def scores(self) -> dict[str, list[float]]:
+        """Every number that is told of the example, by its name; `scores.input.chrf` is `input.chrf` and `chrf`, too, which is
+        why a name may stand for several."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for path, number in _numbers(self.more):
+            for start in range(len(path)):
+                found[".".join(path[start:])].append(number)
         if self.nearest is not None and self.mean is not None:
-            found |= {"nearest": self.nearest[0].score if self.nearest else 0.0, "mean": self.mean}
+            found |= {"nearest": [self.nearest[0].score if self.nearest else 0.0], "mean": [self.mean]}
         return found
 
 
@@ -84,7 +88,7 @@ def of_record(record: Record, language: str) -> Example:
         models=record.models,
         times=record.times,
         classification=kind if isinstance(kind, bool) else None,
-        more={name: value for name, value in record.fields.items() if name not in FIELDS},
+        more={name: value for name, value in record.fields.items() if name not in FIELDS} | record.provenance,
     )
 
 
@@ -129,9 +133,9 @@ def _encodable(value: Any) -> Any:
             return value
 
 
-def _numbers(tree: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def _numbers(tree: Mapping[str, Any], *above: str) -> Iterator[tuple[tuple[str, ...], float]]:
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _numbers(value)
+            yield from _numbers(value, *above, name)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield name, float(value)
+            yield (*above, name), float(value)

@@ -5,21 +5,34 @@ Pure. One step that grows; machine-made tasks never enter a prompt. `parity = tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
 from engine.core import filters, parse
+from engine.core.marks import MARKS
 from engine.core.parse import Malformed
 from engine.core.recipe import GROW, Ask, Draw, Recipe, Step
-from engine.core.text import collapse
 from engine.core.types import Call, Decoding, Draft, Item, Reply, Stop, Style
-from engine.recipes.self_instruct import question
+from engine.recipes.self_instruct import english_only, one_line, question
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+OPENING: Mapping[str, str] = MappingProxyType({"en": "{n}. Instruction:", "zh": "{n}. 指令："})
+"""How a task begins, where a completion breaks off."""
+BLOCK: Mapping[str, str] = MappingProxyType(
+    {
+        "en": "###\n{n}. Instruction: {instruction}\n{n}. Input:\n{input}\n{n}. Output:\n{output}\n",
+        "zh": "###\n{n}. 指令：{instruction}\n{n}. 输入：\n{input}\n{n}. 输出：\n{output}\n",
+    }
+)
+"""How a prompt shows a task."""
+NOTHING: Mapping[str, str] = MappingProxyType({"en": "<noinput>", "zh": "<无输入>"})
+"""Stands for an input that is empty."""
 
 
 class Task(TypedDict):
@@ -34,7 +47,8 @@ class Task(TypedDict):
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be chosen in `[options]`. Numbers are the published ones unless their line says otherwise."""
 
-    language: Literal["en"] = "en"
+    language: Literal["en", "zh"] = "en"
+    """What prompts, seeds and filters are written in; answers may mix in others."""
     parity: bool = False
     """Composition, decoding, parsing and filters as published; sets the options that say so."""
     topic: str = ""
@@ -53,7 +67,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Names of `engine.core.filters`, or your own `"my.module:check"`, in order. Parity: the published ones."""
     min_length: Positive | None = None
     max_length: Positive | None = None
-    """Words of an instruction; default 4 and 150."""
+    """Words of an instruction, or characters of a Chinese one; default 4 and 150, in Chinese 4 and 300."""
     keywords: tuple[str, ...] | None = None
     """A task with one of these words in its instruction is dropped; default: what a text model cannot see or do."""
     avoid: tuple[str, ...] = ()
@@ -63,6 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if self.parity:
+            english_only(self.language)
             msgspec.structs.force_setattr(self, "filters", filters.REFERENCE)
             msgspec.structs.force_setattr(self, "top_p", 1.0)
 
@@ -82,7 +97,7 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
     options: Options = ask.context.options
     following = len(ask.shown) + 1
     values = {
-        "blocks": "".join(_shown(n, item) for n, item in enumerate(ask.shown, 1)),
+        "blocks": "".join(_shown(n, item, options.language) for n, item in enumerate(ask.shown, 1)),
         "next": str(following),
         "last": str(following + options.new - 1),
         "total": str(following + options.new - 1),
@@ -91,10 +106,9 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
     return (question(ask, "propose", values, _decoding(options, ask.style, following + options.new - 1)),)
 
 
-def _shown(n: int, item: Item) -> str:
-    instruction = collapse(item["instruction"]).rstrip(":")
-    given = item["input"] if item["input"].strip() else "<noinput>"
-    return f"###\n{n}. Instruction: {instruction}\n{n}. Input:\n{given}\n{n}. Output:\n{item['output']}\n"
+def _shown(n: int, item: Item, language: str) -> str:
+    given = item["input"] if item["input"].strip() else NOTHING[language]
+    return BLOCK[language].format(n=n, instruction=one_line(item["instruction"]), input=given, output=item["output"])
 
 
 def _decoding(options: Options, style: Style, last: int) -> Decoding:
@@ -109,12 +123,13 @@ def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     with the first label, so the reply goes on from there."""
     (reply,) = replies
     first = len(ask.shown) + 1
-    parity = ask.context.options.parity
-    opening = f"{first}. Instruction:" if parity or ask.style == "completion" else ""
+    options: Options = ask.context.options
+    parity, marks = options.parity, MARKS[options.language]
+    opening = OPENING[options.language].format(n=first) if parity or ask.style == "completion" else ""
     pieces = f"{opening}{reply.text}".split("###")
     drafts: list[Draft] = []
     for n, piece in enumerate(pieces):
-        found = parse.reference_block(piece, first + n) if parity else parse.block(piece)
+        found = parse.reference_block(piece, first + n) if parity else parse.block(piece, marks)
         if n == len(pieces) - 1 and reply.stop is not Stop.END:
             drafts.append(Draft(dict(found._asdict()) if found else {}, "cut"))
         elif found is not None:
@@ -135,7 +150,8 @@ def templates(options: Options) -> tuple[str, ...]:
 
 
 def rules(options: Options) -> filters.Rules:
-    keywords = options.keywords if options.keywords is not None else filters.ALPACA_KEYWORDS
+    ours = filters.ALPACA_KEYWORDS if options.language == "en" else None
+    keywords = options.keywords if options.keywords is not None else ours
     return filters.Rules.of(options.language, options.min_length, options.max_length, keywords)
 
 

@@ -5,13 +5,15 @@ Pure. `parity = true` follows the published scripts to the letter; the default m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
 from engine.core import filters, parse
+from engine.core.marks import MARKS
 from engine.core.parse import Malformed, Pair
 from engine.core.recipe import GROW, Ask, Draw, Recipe, Step, messages
 from engine.core.text import collapse
@@ -20,6 +22,11 @@ from engine.core.types import Call, Chat, Completion, Decoding, Draft, Item, Rep
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+TASK: Mapping[str, str] = MappingProxyType({"en": "Task", "zh": "任务"})
+"""How the templates call a task: a completion that writes the word again has begun a task of its own."""
+ANSWERED: Mapping[str, tuple[str, ...]] = MappingProxyType({"en": ("Example {n}", "Task:"), "zh": ("示例{n}", "任务：", "任务:")})
+"""Where an answer with examples ends: before example `n`, which is one too many, or before another task."""
 
 
 class Instruction(TypedDict):
@@ -45,7 +52,8 @@ class Instance(Classified):
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be chosen in `[options]`. Numbers are the published ones unless their line says otherwise."""
 
-    language: Literal["en"] = "en"
+    language: Literal["en", "zh"] = "en"
+    """What prompts, seeds and filters are written in; answers may mix in others."""
     parity: bool = False
     """Composition, decoding, parsing, filters and post-processing as published; sets the options that say so."""
     topic: str = ""
@@ -76,7 +84,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Names of `engine.core.filters`, or your own `"my.module:check"`, in order."""
     min_length: Positive | None = None
     max_length: Positive | None = None
-    """Words of an instruction; default 4 and 150."""
+    """Words of an instruction, or characters of a Chinese one; default 4 and 150, in Chinese 4 and 300."""
     keywords: tuple[str, ...] | None = None
     """An instruction with one of these words is dropped; default: what a text model cannot see or do."""
     avoid: tuple[str, ...] = ()
@@ -86,9 +94,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if self.parity:
+            english_only(self.language)
             strict = {"capitalize": "reference", "truncated": "drop", "filters": filters.REFERENCE}
             for name, value in strict.items():
                 msgspec.structs.force_setattr(self, name, value)
+
+
+def english_only(language: str) -> None:
+    """What `parity` demands of the language; `ValueError` otherwise."""
+    if language != "en":
+        raise ValueError(
+            f"parity = true does as the published scripts did, and these are in English only; with language = {language!r} leave "
+            "parity out, which also mends their known faults"
+        )
 
 
 # instruct: propose new instructions
@@ -113,13 +131,18 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
     options: Options = ask.context.options
     following = len(ask.shown) + 1
     values = {
-        "tasks": "\n".join(f"{n}. {collapse(item['instruction']).rstrip(':')}" for n, item in enumerate(ask.shown, 1)),
+        "tasks": "\n".join(f"{n}. {one_line(item['instruction'])}" for n, item in enumerate(ask.shown, 1)),
         "next": str(following),
         "last": str(following + options.new - 1),
         "new": str(options.new),
     }
     name = "propose_classification" if options.classification_only else "propose"
     return (question(ask, name, values, _proposing(options, ask.style, following + options.new)),)
+
+
+def one_line(instruction: str) -> str:
+    """The instruction as an item of a list: white space collapsed, no colon at its end, which would ask to be answered here."""
+    return collapse(instruction).rstrip(":：")
 
 
 def _proposing(options: Options, style: Style, end: int) -> Decoding:
@@ -149,7 +172,8 @@ def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     if options.parity:
         texts = [text.capitalize() for text in parse.reference_items(reply.text)]
     else:
-        found = parse.items(reply.text, continues=len(ask.shown) + 1 if ask.style == "completion" else None)
+        continues = len(ask.shown) + 1 if ask.style == "completion" else None
+        found = parse.items(reply.text, continues=continues, marks=MARKS[options.language])
         texts = [_capitalized(text, options) for text in found]
     last = len(texts) - 1
     whole = options.truncated == "keep_whole_items"
@@ -164,13 +188,15 @@ def _capitalized(text: str, options: Options) -> str:
 
 
 def ask_kind(ask: Ask) -> tuple[Call, ...]:
-    values = {"instruction": ask.item["instruction"]}
+    values, language = {"instruction": ask.item["instruction"]}, ask.context.options.language
+    stop = ("\n", TASK[language])
     if ask.context.options.parity:
-        return (question(ask, "classify", values, _greedy(3, ("\n", "Task"), presence=0.0)),)
+        return (question(ask, "classify", values, _greedy(3, stop, presence=0.0)),)
     warmth = 0.0 if ask.try_ == 0 else 0.7  # at temperature 0 the same question would get the same unclear answer again
     if ask.style == "chat":
         return (question(ask, "classify", values, Decoding(max_tokens=16, temperature=warmth)),)
-    return (question(ask, "classify", values, Decoding(max_tokens=3, temperature=warmth, stop=("\n", "Task"))),)
+    tokens = 3 if language == "en" else 8  # a Chinese character may be three tokens
+    return (question(ask, "classify", values, Decoding(max_tokens=tokens, temperature=warmth, stop=stop)),)
 
 
 def _greedy(max_tokens: int, stop: tuple[str, ...], presence: float) -> Decoding:
@@ -181,8 +207,9 @@ def _greedy(max_tokens: int, stop: tuple[str, ...], presence: float) -> Decoding
 
 
 def read_kind(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
+    options: Options = ask.context.options
     (reply,) = replies
-    answer = parse.reference_yes(reply.text) if ask.context.options.parity else parse.yes_or_no(reply.text)
+    answer = parse.reference_yes(reply.text) if options.parity else parse.yes_or_no(reply.text, MARKS[options.language])
     return [Draft({"is_classification": answer})]
 
 
@@ -195,7 +222,7 @@ def ask_instances(ask: Ask) -> tuple[Call, ...]:
     labelled = bool(ask.item["is_classification"])
     name = "output_first" if labelled else "input_first"
     values = {"instruction": ask.item["instruction"], "most": str(options.max_instances)}
-    stop = (f"Example {options.max_instances + 1}", "Task:")
+    stop = tuple(mark.format(n=options.max_instances + 1) for mark in ANSWERED[options.language])
     if options.parity:
         tokens = options.instance_tokens or (300 if labelled else 350)
         return (question(ask, name, values, _greedy(tokens, stop, presence=1.5), end="\n"),)
@@ -209,17 +236,26 @@ def ask_instances(ask: Ask) -> tuple[Call, ...]:
 def read_instances(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     options: Options = ask.context.options
     (reply,) = replies
-    text = reply.text if options.parity else parse.plain_labels(reply.text)
-    pairs = parse.output_first(text) if ask.item["is_classification"] else parse.input_first(text)
+    marks = MARKS[options.language]
+    text = reply.text if options.parity else parse.plain_labels(reply.text, marks)
+    pairs = parse.output_first(text, marks) if ask.item["is_classification"] else parse.input_first(text, marks)
     if not pairs and not options.parity:
         raise Malformed("no_instance")
     if not options.parity:
-        pairs = [Pair(parse.blank_if_none(pair.input), pair.output) for pair in pairs]
-    cut = reply.stop is not Stop.END
-    return [
-        Draft({"input": pair.input, "output": pair.output}, "cut" if cut and n == len(pairs) else None)
-        for n, pair in enumerate(pairs, 1)
-    ]
+        pairs = [Pair(parse.blank_if_none(pair.input, marks), pair.output) for pair in pairs]
+    lost = [None if options.parity else _open_ended(pair) for pair in pairs]
+    if pairs and reply.stop is not Stop.END:
+        lost[-1] = "cut"
+    return [Draft(pair._asdict(), reason) for pair, reason in zip(pairs, lost, strict=True)]
+
+
+def _open_ended(pair: Pair) -> str | None:
+    """The published rule on colons, for full-width ones, which it does not know."""
+    return "ends_with_colon" if pair.input.endswith("：") or pair.output.endswith("：") else None
+
+
+def invalid(item: Item, ask: Ask) -> str | None:
+    return filters.invalid(item)
 
 
 def choose_instances(items: Sequence[Item], ask: Ask) -> list[str | None]:
@@ -289,7 +325,7 @@ RECIPE = Recipe(
             role="answer",
             ask=ask_instances,
             read=read_instances,
-            checks=(filters.invalid,),
+            checks=(invalid,),
             together=choose_instances,
             subjects=("record",),
             tries=2,

@@ -6,11 +6,9 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 from uuid import uuid4
@@ -19,13 +17,16 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 from engine.core.aimd import Breaker
-from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Route, Stamp
 from engine.core.limits import Reading, readings
 from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
-from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Stamp, Style, Usage, total
+from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Style, Usage, total
 from engine.core.window import PACE
-from engine.runtime.wire import Sender
+from engine.runtime.keys import Key, without
+from engine.runtime.listening import Listener, OnLine, nothing
+from engine.runtime.wire import Sender, Timeouts
 from providers import Provider
 
 UNDECLARED = 8
@@ -52,7 +53,10 @@ class Lane:
     provider: Provider
     roles: frozenset[str]
     style: Style
-    key: str = field(default="", repr=False)
+    key: Key = field(default_factory=lambda: Key(None), repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The plan's own headers, with what it only names looked up."""
+    route: Route = field(default_factory=Route, repr=False)
     fate: Callable[[], str | None] = lambda: None
     """Why the lane's server is gone, where it is ours; asked when a call fails."""
     closed: str | None = None
@@ -65,6 +69,10 @@ class Lane:
     @property
     def working(self) -> bool:
         return self.closed is None and self.held is None
+
+    def equipped(self, request: HttpRequest) -> HttpRequest:
+        """The request with what the plan adds to all of this lane's."""
+        return replace(request, headers={**request.headers, **self.headers}, route=self.route)
 
     def close(self, reason: str) -> None:
         self.closed = self.closed or reason
@@ -80,6 +88,10 @@ class Attempted(NamedTuple):
 
     outcome: Reply | Fault
     readings: tuple[Reading, ...]
+    used: Usage | None = None
+    """What a failed call used, where its stream told as much."""
+    renewals: int = 0
+    """Of the lane's key, before it."""
 
 
 @dataclass(slots=True)
@@ -152,21 +164,34 @@ class Account:
         self._usual = total([lane.provider.weigh(call) for call in calls])
         return self._usual
 
-    async def attempt(self, lane: Lane, call: Call, wire: Sender, timeout: float, now: Callable[[], float]) -> Attempted:
-        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns."""
-        stamp = Stamp(now(), uuid4().hex, lane.key)
-        told: tuple[Reading, ...] = ()
-        outcome: Reply | Fault
+    async def attempt(
+        self, lane: Lane, call: Call, wire: Sender, timeouts: Timeouts, now: Callable[[], float], on_line: OnLine = nothing
+    ) -> Attempted:
+        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_line` is told of
+        each line of a streamed answer, by its listener, and may cut it off."""
+        lane.key.look(anyio.current_time())
+        stamp, renewals = Stamp(now(), uuid4().hex, lane.key.value), lane.key.renewals
+        request = lane.equipped(lane.provider.encode((call,), lane.plan, stamp))
+        reader = lane.provider.reader(call) if lane.plan.stream else None
+        response: HttpResponse | None = None
+        outcome: Reply | Fault | None = None
+        used: Usage | None = None
         try:
-            response = await wire.send(lane.provider.encode((call,), lane.plan, stamp), timeout)
-            told = readings(response.headers, now())
-            (outcome,) = lane.provider.decode((call,), response)
+            if reader is None:
+                response = await wire.send(request, timeouts.whole)
+            else:
+                listener = Listener(reader, on_line)
+                response, outcome, used = await listener.listen(wire, request, timeouts, lane.provider.weigh(call))
+            if response is not None and outcome is None:
+                (outcome,) = lane.provider.decode((call,), response)
         except Fault as fault:
             outcome = fault
-        if isinstance(outcome, Fault) and lane.key:
-            detail = without(outcome.detail, lane.key)
+        assert outcome is not None
+        told = readings(response.headers, now()) if response is not None else ()
+        if isinstance(outcome, Fault):
+            detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
             outcome = Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
-        return Attempted(outcome, told)
+        return Attempted(outcome, told, used, renewals)
 
     def learn(self, lane: Lane, attempted: Attempted, ticket: Ticket, now: float) -> None:
         """What an outcome means for the account and the lane, besides its request."""
@@ -192,7 +217,8 @@ class Account:
                 for one in self.lanes:
                     one.close(str(fault))
             case FaultKind.AUTH:
-                lane.close(str(fault))
+                if attempted.renewals == lane.key.renewals and not lane.key.renew():
+                    lane.close(str(fault))
             case _:
                 self.breaker.succeeded()  # the provider answered; what it said is about the request
 
@@ -263,31 +289,3 @@ def declared(quota: Quota) -> Quota:
     if per_minute == math.inf:
         return replace(quota, concurrent=UNRATED)
     return replace(quota, concurrent=max(UNDECLARED, min(MOST, math.ceil(5 * per_minute))))
-
-
-def without(text: str, key: str) -> str:
-    """The text without the key, and without the first part of it where the text was cut inside."""
-    text = text.replace(key, "[key]")
-    cut = next((n for n in range(len(key) - 1, 3, -1) if text.endswith(key[:n])), 0)
-    return f"{text[:-cut]}[key]" if cut else text
-
-
-def secret(source: str | None) -> str:
-    """The key that `env:NAME` or `file:PATH` leads to, "" where none is needed. Raises `LaneError` that names the place only."""
-    if source is None:
-        return ""
-    kind, _, place = source.partition(":")
-    if kind == "env":
-        value = os.environ.get(place, "").strip()
-        missing = f"the environment variable {place} is not set: put the provider's key in it"
-    else:
-        missing = f"the key file {place} is empty"
-        try:
-            value = Path(place).expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
-    if not value:
-        raise LaneError(missing)
-    if not value.isprintable():
-        raise LaneError(f"what {source} leads to is no key: it has several lines, or characters that no header can carry")
-    return value

@@ -19,17 +19,19 @@ from engine.core.till import Bill, Till
 from engine.core.types import Heard, LaneView, Request, Usage, total
 from engine.runtime.account import Account, Lane, view
 from engine.runtime.leasing import Boxes, Leasing, Outside
+from engine.runtime.listening import Listener, OnLine, nothing
 from engine.runtime.mailbox import Closed, Turn
+from engine.runtime.wire import Timeouts
 
 TURNED_AWAY = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA, FaultKind.AUTH, FaultKind.BAD, FaultKind.TOO_BIG)
 """Faults of calls that used no tokens."""
 
 
 class Asking:
-    """All pumps and calls of a run. `timeout` is for one attempt, in seconds."""
+    """All pumps and calls of a run. `timeouts` are for one attempt."""
 
     def __init__(
-        self, accounts: Sequence[Account], settler: Settler, boxes: Boxes, outside: Outside, timeout: float, till: Till
+        self, accounts: Sequence[Account], settler: Settler, boxes: Boxes, outside: Outside, timeouts: Timeouts, till: Till
     ) -> None:
         self._accounts = accounts
         self._homes = [(account, lane) for account in accounts for lane in account.lanes]
@@ -41,7 +43,7 @@ class Asking:
         self._till = till
         self._leasing = Leasing(boxes, till, outside)
         self._outside = outside
-        self._timeout = timeout
+        self._timeouts = timeouts
         self._open = True
 
     def stop(self) -> None:
@@ -132,13 +134,15 @@ class Asking:
         clock = self._outside.clock
         began, t = clock.awake(), clock.utc()
         replies = list(request.heard)
+        on_line = self._peeking(request) if lane.plan.stream else nothing
+        used: Usage | None = None
         fault: Fault | None = Fault(FaultKind.NETWORK, "interrupted after it was sent", billed=True)
         try:
             for call in request.calls[len(replies) :]:
-                attempted = await account.attempt(lane, call, self._outside.wire, self._timeout, clock.utc)
+                attempted = await account.attempt(lane, call, self._outside.wire, self._timeouts, clock.utc, on_line)
                 account.learn(lane, attempted, ticket, anyio.current_time())
                 if isinstance(attempted.outcome, Fault):
-                    fault = attempted.outcome
+                    fault, used = attempted.outcome, attempted.used
                     self._log(account, lane, fault)
                     break
                 replies.append(attempted.outcome)
@@ -154,7 +158,8 @@ class Asking:
                 fault=fault,
                 seconds=clock.awake() - began,
                 before=len(request.heard),
-                cost=self._till.settle(bill, fresh, fault),
+                cost=self._till.settle(bill, fresh, fault, used),
+                used=used,
             )
             with anyio.CancelScope(shield=True):
                 await self._hand_over(heard)
@@ -163,6 +168,19 @@ class Asking:
             else:
                 usage = total([reply.usage for reply in fresh]) if fault is None else None
                 account.ledger.settle(ticket, usage, anyio.current_time())
+
+    def _peeking(self, request: Request) -> OnLine:
+        """Has the settler look at an answer line by line, where that may be worth it, and cuts it off when the rest is not."""
+        peek = self._settler.place(request)
+
+        def on_line(listener: Listener) -> None:
+            assert peek is not None
+            listener.cut = peek.lost
+            peek.text = listener.text
+            if not peek.lost and not peek.waits:
+                peek.waits = self._done.offer(peek)
+
+        return nothing if peek is None else on_line
 
     def _log(self, account: Account, lane: Lane, fault: Fault) -> None:
         log = self._outside.log

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import anyio
 
+from engine.core.bet import Peek
 from engine.core.parse import Malformed
 from engine.core.recipe import Verdict
 from engine.core.settler import Settler
@@ -45,6 +46,14 @@ class Judging:
         verdict, took = await self._worker(self._timed, heard) if self.took > SLOW else self._timed(heard)
         self.took += 0.1 * (took - self.took)
         return verdict
+
+    async def look(self, peek: Peek) -> None:
+        """Judge what has come of an answer that is still coming."""
+        if self.took > SLOW:
+            await self._worker(self._settler.look, peek)
+        else:
+            self._settler.look(peek)
+        peek.waits = False
 
     def _timed(self, heard: Heard) -> tuple[Verdict | Malformed, float]:
         began = time.perf_counter()

@@ -13,6 +13,7 @@ import anyio
 from structlog.typing import FilteringBoundLogger
 
 from engine.core import budget, lines
+from engine.core.bet import Peek
 from engine.core.quota import Draft
 from engine.core.till import Bill, Till
 from engine.core.types import Heard, Lease, Usage
@@ -35,10 +36,10 @@ class Outside(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Where things go: what was heard to the settler, leases to the scribe. The bell rings when anything changed; `look` is for
-    when there may be nothing left to ask, or nobody to ask it."""
+    """Where things go: what was heard, or is being heard, to the settler, leases to the scribe. The bell rings when anything
+    changed; `look` is for when there may be nothing left to ask, or nobody to ask it."""
 
-    done: Mailbox[Heard]
+    done: Mailbox[Heard | Peek]
     out: Mailbox[Entry]
     bell: Bell
     look: Callable[[], None] = nothing

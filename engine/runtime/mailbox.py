@@ -102,6 +102,14 @@ class Mailbox(Generic[T]):
         if self.full:
             self._urgent.ring()
 
+    def offer(self, item: T) -> bool:
+        """Put it in if there is room; whether there was."""
+        if self.full or self._closed:
+            return False
+        self._items.append(item)
+        self._filled.ring()
+        return True
+
     async def take(self, linger: float = 0.0) -> list[T]:
         """Everything that waits, at least one; an empty list once the mailbox is closed and empty. `linger` is how many seconds
         the first one may wait for others; a mailbox that is full or closed waits for none."""

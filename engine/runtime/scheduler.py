@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from engine.core import lines
 from engine.core.agenda import Agenda
+from engine.core.bet import Bet, Peek
 from engine.core.faults import EngineError
 from engine.core.recipe import Context
 from engine.core.settler import PARK_AFTER, Settler
@@ -31,7 +32,7 @@ from engine.runtime.judging import Judging, Worker, in_thread
 from engine.runtime.leasing import Boxes
 from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState, ended, idle, parked, seen
-from engine.runtime.wire import Sender
+from engine.runtime.wire import Sender, Timeouts
 
 BOUND = 1024
 """Answers that may wait for the settler, and lines for the scribe, before their makers have to wait."""
@@ -56,13 +57,15 @@ class Patience:
     """Seconds: for one attempt, for one request in all, for calls in flight after a signal, and for a line to wait for others to
     be written and synced together with it."""
 
-    attempt: float = 600.0
+    attempt: Timeouts = field(default_factory=Timeouts)
     request: float = 900.0
     grace: float = 10.0
     group: float = 0.05
     park_after: float = PARK_AFTER
     parked: Literal["wait", "stop"] = "wait"
     """What to do when every lane that is needed is parked."""
+    cut_after: int | None = None
+    """Duplicates in a row after which the rest of a streamed answer is not waited for, while that saves tokens."""
 
 
 class Scheduler:
@@ -88,6 +91,7 @@ class Scheduler:
             sick=lambda lane: not self._lanes[lane][0].breaker.closed,
             park_after=patience.park_after,
         )
+        self._settler.bet = Bet(patience.cut_after, context.seed) if patience.cut_after else None
         self._world = world
         self._patience = patience
         self._state = RunState.RUNNING
@@ -99,7 +103,7 @@ class Scheduler:
         self._mistake: EngineError | None = None
         self._judging = Judging(self._settler, world.worker)
         self._bell = Bell()
-        self._done: Mailbox[Heard] = Mailbox(BOUND)
+        self._done: Mailbox[Heard | Peek] = Mailbox(BOUND)
         self._out: Mailbox[Entry] = Mailbox(BOUND)
         self._calls = anyio.CancelScope()
         boxes = Boxes(self._done, self._out, self._bell, self._look)
@@ -197,6 +201,9 @@ class Scheduler:
                 while batch := await self._done.take():
                     for heard in batch:
                         await turn.end()
+                        if isinstance(heard, Peek):
+                            await self._judging.look(heard)
+                            continue
                         try:
                             verdict = await self._judging.verdict(heard)
                         except EngineError as error:  # a filter of the user's: what else has arrived is settled first
@@ -257,10 +264,8 @@ class Scheduler:
         clock.awake()
         if step := clock.stepped():
             self._world.log.warning("clock_stepped", seconds=round(step, 3))
-            try:
+            with suppress(Closed):  # the scribe is gone, and its error ends the run
                 await self._out.put(Entry(lines.write_stepped(Stepped(seconds=step, t=clock.utc()))))
-            except Closed:
-                pass  # the scribe is gone, and its error ends the run
 
 
 @contextmanager

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
+import os
+import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -18,12 +24,52 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import anyio
 
-from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.clock import BEAT, Clock
 
 CONNECT = 10.0
 """Seconds for a connection to stand."""
+
+
+TAIL = 1.0
+"""Seconds for the end of a body whose stream has said that it ended: then the connection can serve another call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds for one attempt: for all of it; of a stream, until the model begins, and between two pieces after that."""
+
+    whole: float = 600.0
+    first: float = 300.0
+    idle: float = 60.0
+
+
+class Heed(Enum):
+    """Whether to listen on."""
+
+    MORE = "more"
+    ENDED = "ended"
+    CUT = "cut"
+
+
+class Ear(Protocol):
+    """Who hears a stream."""
+
+    @property
+    def began(self) -> bool:
+        """Whether the answer has begun."""
+
+    def hear(self, chunk: bytes) -> Heed:
+        """The next bytes of the body; may raise a `Fault` that was in them."""
+
+
+class Expired(Exception):
+    """A deadline has passed."""
+
+
+class Late(Fault):
+    """No answer, or no more of it, within its time."""
 
 
 class Sender(Protocol):
@@ -31,6 +77,21 @@ class Sender(Protocol):
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
         """The whole answer within `timeout` seconds, whatever its status; raises `Fault` of kind NETWORK without one."""
+
+    async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
+        """The answer's head, its body having gone to `ear`; an answer that is no stream has its body and is not heard. Raises
+        `Fault` where it breaks, `Late` where it takes too long, and what `ear` raises."""
+
+
+@dataclass(slots=True)
+class Deadline:
+    """When a block has to be done, in seconds of the clock."""
+
+    number: int
+    due: float
+    listed: float
+    """When it will be looked at next."""
+    scope: anyio.CancelScope
 
 
 class Deadlines:
@@ -40,26 +101,37 @@ class Deadlines:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._due: list[tuple[float, int]] = []
-        self._scopes: dict[int, anyio.CancelScope] = {}
+        self._open: dict[int, Deadline] = {}
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Raises `TimeoutError` if the block takes longer."""
+    def within(self, seconds: float) -> Iterator[Deadline]:
+        """Raises `Expired` if the block takes longer, or longer than `move` has allowed it meanwhile."""
         self._count += 1
         number = self._count
         with anyio.CancelScope() as scope:
-            self._scopes[number] = scope
-            heapq.heappush(self._due, (self._clock.awake() + seconds, number))
+            due = self._clock.awake() + seconds
+            deadline = self._open[number] = Deadline(number, due, due, scope)
+            heapq.heappush(self._due, (due, number))
             if self._timer is None or seconds < BEAT:
                 self._look()
             try:
-                yield
+                yield deadline
             finally:
-                del self._scopes[number]
+                del self._open[number]
         if scope.cancelled_caught:
-            raise TimeoutError
+            raise Expired
+
+    def now(self) -> float:
+        return self._clock.awake()
+
+    def move(self, deadline: Deadline, due: float) -> None:
+        """Another time for a block that goes on; where it is sooner than before, it is kept to within a `BEAT`."""
+        deadline.due = due
+        if due < deadline.listed:
+            deadline.listed = due
+            heapq.heappush(self._due, (due, deadline.number))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -69,9 +141,15 @@ class Deadlines:
         """Cut off what is due, and look again in a `BEAT`, or sooner, while anything goes on."""
         self.close()
         now = self._clock.awake()
-        while self._due and (self._due[0][0] <= now or self._due[0][1] not in self._scopes):
-            if (scope := self._scopes.get(heapq.heappop(self._due)[1])) is not None:
-                scope.cancel()
+        while self._due and (self._due[0][0] <= now or self._due[0][1] not in self._open):
+            _, number = heapq.heappop(self._due)
+            if (deadline := self._open.get(number)) is None:
+                continue
+            if deadline.due <= now:
+                deadline.scope.cancel()
+            else:
+                deadline.listed = math.inf
+                self.move(deadline, deadline.due)
         later = min(BEAT, self._due[0][0] - now) if self._due else None
         self._timer = None if later is None else asyncio.get_running_loop().call_later(later, self._look)
 
@@ -100,30 +178,100 @@ class Wire:
             await self._session.close()
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
-        assert self._session is not None, "the wire is not open"
         started = anyio.current_time()
-        try:
-            with self._deadlines.within(timeout):
-                async with self._session.request(
-                    request.method,
-                    request.url,
-                    headers=request.headers,
-                    data=request.body,
-                    allow_redirects=False,
-                    proxy=proxy(request.url),
-                ) as answer:
-                    first_byte = anyio.current_time() - started
-                    body = await answer.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Fault(FaultKind.NETWORK, f"cannot connect: {type(error).__name__} to {urlsplit(request.url).netloc}") from None
-        except TimeoutError:
-            raise Fault(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True) from None
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):  # its words may have a proxy's password in them
-            raise Fault(FaultKind.AUTH, "base_url, or the proxy in the environment, is not a usable address") from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Fault(FaultKind.NETWORK, f"the connection broke: {type(error).__name__}", billed=True) from None
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return HttpResponse(answer.status, headers, body, anyio.current_time() - started, first_byte)
+        with _faults(request.url):
+            try:
+                with self._deadlines.within(timeout):
+                    async with self._asked(request) as answer:
+                        first_byte = anyio.current_time() - started
+                        body = await answer.read()
+            except Expired:
+                raise Late(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True) from None
+        return _response(answer, body, anyio.current_time() - started, first_byte)
+
+    async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
+        started = anyio.current_time()
+        with _faults(request.url):
+            try:
+                with self._deadlines.within(min(timeouts.whole, timeouts.first)) as deadline:
+                    last = self._deadlines.now() + timeouts.whole
+                    async with self._asked(request) as answer:
+                        first_byte = anyio.current_time() - started
+                        if not _streams(answer):
+                            self._deadlines.move(deadline, last)
+                            return _response(answer, await answer.read(), anyio.current_time() - started, first_byte)
+                        await self._hear_out(answer, ear, deadline, last, timeouts.idle)
+            except Expired:
+                silent = f"nothing more within {timeouts.idle:g} s" if ear.began else f"no beginning within {timeouts.first:g} s"
+                over = anyio.current_time() - started >= timeouts.whole
+                detail = f"no whole answer within {timeouts.whole:g} s" if over else silent
+                raise Late(FaultKind.NETWORK, detail, billed=True) from None
+        return _response(answer, b"", anyio.current_time() - started, first_byte)
+
+    async def _hear_out(self, answer: aiohttp.ClientResponse, ear: Ear, deadline: Deadline, last: float, idle: float) -> None:
+        """Give all that comes to `ear`. A connection on which an answer was cut off is closed: that is what tells its server."""
+        async for chunk in answer.content.iter_any():
+            heed = ear.hear(chunk)
+            if heed is Heed.MORE:
+                if ear.began:
+                    self._deadlines.move(deadline, min(last, self._deadlines.now() + idle))
+                continue
+            if heed is Heed.ENDED and not answer.content.at_eof():
+                with suppress(Expired), self._deadlines.within(TAIL):
+                    await answer.read()
+            if heed is Heed.CUT or not answer.content.at_eof():
+                answer.close()
+            return
+
+    def _asked(self, request: HttpRequest) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        assert self._session is not None, "the wire is not open"
+        return self._session.request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            data=request.body,
+            allow_redirects=False,
+            proxy=proxy(request.url) if request.route.proxy is None else request.route.proxy or None,
+            ssl=trust(request.route.ca_bundle),
+        )
+
+
+def _streams(answer: aiohttp.ClientResponse) -> bool:
+    """Whether the body comes piece by piece: an error has its whole text, and so has a server that does not stream."""
+    return answer.status == 200 and answer.content_type != "application/json"
+
+
+def _response(answer: aiohttp.ClientResponse, body: bytes, seconds: float, first_byte: float) -> HttpResponse:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return HttpResponse(answer.status, headers, body, seconds, first_byte)
+
+
+@cache
+def trust(ca_bundle: str | None) -> ssl.SSLContext:
+    """Whose certificates count: those in the file, else those in the file that the environment names, else the system's. Raises
+    `LaneError` for a file that cannot be used."""
+    named = ca_bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    try:
+        return ssl.create_default_context(cafile=str(Path(named).expanduser()) if named else None)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LaneError(f"the file of certificates {named} cannot be used: {type(error).__name__}; it should be PEM") from None
+
+
+@contextmanager
+def _faults(url: str) -> Iterator[None]:
+    """Errors of the network and of its library as what they mean."""
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+        detail = f"the certificate of {urlsplit(url).netloc} is not trusted ({why}): ca_bundle names a file of those that are"
+        raise Fault(FaultKind.AUTH, detail) from None
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise Fault(FaultKind.NETWORK, f"cannot connect: {type(error).__name__} to {urlsplit(url).netloc}") from None
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):  # its words may have a proxy's password in them
+        raise Fault(FaultKind.AUTH, "base_url, or the proxy in the environment, is not a usable address") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise Fault(FaultKind.NETWORK, f"the connection broke: {type(error).__name__}", billed=True) from None
 
 
 @cache

@@ -27,6 +27,10 @@ class Kind(StrEnum):
     BAD = "bad"
     UNKNOWN = "unknown"
     """There is no such path or model."""
+    UNSIGNED = "unsigned"
+    """The key is known, and what is signed with it is something else."""
+    PAIR = "pair"
+    """Nothing is translated from the one language into the other."""
 
 
 class Measure(StrEnum):
@@ -73,6 +77,16 @@ class Refusal(NamedTuple):
     asked: int
 
 
+class Received(NamedTuple):
+    """A request as it came. Header names are lower-case; the path is whole, as it was sent."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """A call as its dialect reads it. Each of `texts` gets an answer of its own."""
@@ -93,11 +107,14 @@ class Facts:
     requests: int = 1
     """How many requests it counts as."""
     characters: int = 0
+    """As the vendor counts them."""
+    longest: int = 0
+    """Characters of the longest text."""
     stream: bool = False
 
 
 class Said(NamedTuple):
-    """One answer and why it ended: `stop`, `length` or `content_filter`."""
+    """One answer and why it ended: `stop`, `length` or `content_filter`; `missing` for a text of several that got none."""
 
     text: str
     finish: str = "stop"
@@ -119,6 +136,8 @@ class Refused:
     message: str
     status: int = 0
     bound: Refusal | None = None
+    most: int = 0
+    """Characters that a text may have, where one has more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ _WORDS = re.compile(f"(?<![A-Za-z]){_WORD}(?: {_WORD})*")
 
 
 def translated(text: str, target: str) -> str:
-    """`text` in the language with the code `target`: Chinese for codes that begin with z, else something in Latin letters."""
-    if target.startswith("z"):
+    """`text` in the language with the code `target`: Chinese for codes that begin with z, and Baidu's `cht`, else something in
+    Latin letters."""
+    if target.lower().startswith(("z", "cht")):
         return _WORDS.sub(lambda words: "".join(map(_ideograph, words.group().split(" "))), text).translate(_TO_HAN)
     latin = _RUN.sub(lambda run: " ".join(map(_word, run.group())), text.translate(_FROM_HAN))
     return latin if latin != text else text.translate(_VOWELS)

@@ -64,7 +64,7 @@ class Server:
     async def _call(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         world, began = self.world, asyncio.get_running_loop().time()
-        arrival = world.arrive(Call(request.method, request.path, request.headers, body), self._now())
+        arrival = world.arrive(_received(request, body), self._now())
         try:
             await _until(began + arrival.first_byte)
             if arrival.broken is Break.BEFORE_HEADERS:
@@ -73,6 +73,11 @@ class Server:
             return await _sent(request, arrival, began)
         finally:
             world.depart(arrival, self._now())
+
+
+def _received(request: web.Request, body: bytes) -> Call:
+    """The path without its escapes, the query with them: what is signed is what was sent."""
+    return Call(request.method, request.path, request.headers, body, request.rel_url.raw_query_string)
 
 
 async def _sent(request: web.Request, arrival: Arrival, began: float) -> web.StreamResponse:
@@ -172,7 +177,7 @@ def announced(script: Script, address: str) -> list[str]:
     """Where to find each account."""
     lines = [f"simulator at {address}; its books are at {address}/_books"]
     for account in script.accounts:
-        keys = ", ".join(account.keys) or "any key, or none"
+        keys = ", ".join(account.keys) or "any key, or none"  # a name and a secret are two parts of one
         home = "/v1" if account.dialect == "openai" else ""
         lines.append(f"  {account.name}: {account.dialect}, base_url = {address}{account.prefix}{home}, key: {keys}")
     return lines

@@ -36,6 +36,8 @@ class Event(StrEnum):
     """The body comes whole, but very slowly."""
     MALFORMED = "malformed"
     """The body is no JSON."""
+    PARTIAL = "partial"
+    """Of several texts one gets no translation."""
 
 
 class Telling(StrEnum):
@@ -188,6 +190,7 @@ def _read_sky(table: Table, usual: Sky) -> Sky:
         "cut_body": (Event.CUT, 200),
         "slow_drip": (Event.DRIP, 200),
         "malformed_json": (Event.MALFORMED, 200),
+        "partial_answers": (Event.PARTIAL, 200),
     }
     for key, what in named.items():
         shares[what] = table.share(key, shares.get(what, 0.0))

@@ -17,7 +17,20 @@ from providers.simulator import books, data, dialects
 from providers.simulator.account import Account
 from providers.simulator.answers import Answers, count_tokens, read_grammar
 from providers.simulator.books import Page, Price
-from providers.simulator.calls import SECOND, Answered, Facts, Kind, Reading, Refusal, Refused, Response, Slip, Weight
+from providers.simulator.calls import (
+    SECOND,
+    Answered,
+    Facts,
+    Kind,
+    Reading,
+    Received,
+    Refusal,
+    Refused,
+    Response,
+    Said,
+    Slip,
+    Weight,
+)
 from providers.simulator.dialects import Dialect, Opened, Unreadable
 from providers.simulator.script import AccountPlan, Script
 from providers.simulator.tables import parsed
@@ -51,6 +64,8 @@ class Call(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
+    """What stands behind the path, as it was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +141,9 @@ class Site:
         plan = self.plan
         if plan.models and facts.task != "models" and facts.model and facts.model not in plan.models:
             return Refused(Kind.UNKNOWN, f"There is no model {facts.model!r} here.")
-        if plan.largest and facts.task == "translation" and (long := max(map(len, facts.texts))) > plan.largest:
-            return Refused(Kind.TOO_BIG, f"A text has {long} characters, of which {plan.largest} are allowed.")
+        if plan.largest and facts.task == "translation" and facts.longest > plan.largest:
+            message = f"A text has {facts.longest} characters, of which {plan.largest} are allowed."
+            return Refused(Kind.TOO_BIG, message, most=plan.largest)
         if plan.largest and facts.task != "translation" and (asked := weight.tokens_in + weight.tokens_out) > plan.largest:
             return Refused(Kind.TOO_BIG, f"This model takes {plan.largest} tokens, prompt and answer together, not {asked}.")
         return None
@@ -169,6 +185,8 @@ class World:
         if not site.has(opened.key):
             self._strangers += 1
             return self._refused(visit, _NOBODY, _UNREAD, Refused(Kind.AUTH, "This key is not known here."))
+        if opened.flaw:
+            return self._refused(visit, _NOBODY, _UNREAD, Refused(Kind.UNSIGNED, opened.flaw))
         try:
             facts = site.dialect.read(call.method, path, opened.fields)
         except Unreadable as error:
@@ -193,10 +211,11 @@ class World:
         own = self._by_prefix.get(head)
         path = call.path[len(head) :] if own else call.path
         headers = {name.lower(): value for name, value in call.headers.items()}
+        received = Received(call.method, call.path, call.query, headers, call.body)
         first: tuple[Site, str, Opened] | None = None
         for site in own or self._by_prefix.get("", []):
             if path in site.dialect.paths:
-                opened = site.dialect.opened(headers, call.body)
+                opened = site.dialect.opened(received, site.plan.keys)
                 if site.has(opened.key):
                     return site, path, opened
                 first = first or (site, path, opened)
@@ -216,10 +235,12 @@ class World:
 
     def _admitted(self, visit: _Visit, facts: Facts, weight: Weight) -> Arrival:
         site, met = visit.site, visit.met
-        said = tuple(self._answers.said(text, facts) for text in facts.texts)
+        said = [self._answers.said(text, facts) for text in facts.texts]
+        if met.event is Event.PARTIAL and facts.task == "translation" and len(said) > 1:
+            said[int(visit.rng.random() * len(said))] = Said("", "missing")
         out = sum(count_tokens(answer.text) for answer in said) if facts.max_tokens else 0
         used = weight._replace(tokens_out=out)
-        response = site.dialect.answer(facts, Answered(said, used), visit.slip(facts.model))
+        response = site.dialect.answer(facts, Answered(tuple(said), used), visit.slip(facts.model))
         broken = _BREAKS.get(met.event)
         if broken is not Break.BEFORE_HEADERS:  # what never reached the client is not billed
             used = used._replace(money=site.price(facts.model).of(used))

@@ -13,7 +13,7 @@ from engine.exports.choose import Seen, clause, place, sample, validates
 from tests.exports.examples import example, quick
 
 two = example(lanes={"instruct": "ideas", "instance": "answers"}, models={"instruct": "m-1", "instance": "m-2"}, language="zh")
-scored = example(more={"chrf": 0.4})
+scored = example(more={"chrf": 0.4, "of": {"input": {"rouge": 0.2}, "instruction": {"rouge": 0.8}}})
 
 
 @pytest.mark.parametrize(

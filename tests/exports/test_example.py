@@ -39,32 +39,39 @@ def test_record_brings_everything_its_recipe_tells() -> None:
     """The three fields, what else is in the record, its own language before the run's, and whether it is classification."""
     item = {"is_classification": True, "language": "fr"}
     fields = {"instruction": "i", "input": "", "output": "o", "pivot": "p", "scores": {"chrf": 0.4}}
-    one = of_record(Record("a/0.0", item, fields, {"a": "x"}, {"a": "m"}, {"a": "a/0.0"}, {"a": 1.5}), "en")
+    one = of_record(Record("a/0.0", item, fields, {"doc": 3}, {"a": "x"}, {"a": "m"}, {"a": "a/0.0"}, {"a": 1.5}), "en")
     assert (one.id, one.instruction, one.input, one.output, one.language) == ("a/0.0", "i", "", "o", "fr")
     assert (one.lanes, one.models, one.ids, one.times) == ({"a": "x"}, {"a": "m"}, {"a": "a/0.0"}, {"a": 1.5})
     assert one.classification is True
-    assert one.more == {"pivot": "p", "scores": {"chrf": 0.4}}
-    assert one.scores == {"chrf": 0.4}
-    assert of_record(Record("a/0.0", {}, {"instruction": "i", "language": "zh"}, {}, {}), "en").language == "zh"
-    assert of_record(Record("a/0.0", {}, {"instruction": "i"}, {}, {}), "en").language == "en"
+    assert one.more == {"pivot": "p", "scores": {"chrf": 0.4}, "doc": 3}
+    assert of_record(Record("a/0.0", {}, {"instruction": "i", "language": "zh"}, {}, {}, {}), "en").language == "zh"
+    assert of_record(Record("a/0.0", {}, {"instruction": "i"}, {}, {}, {}), "en").language == "en"
 
 
 def test_scores_are_the_numbers_at_any_depth() -> None:
-    """Numbers are scores; truth values and texts are none. Neighbours give two more."""
-    one = example(more={"chrf": 0.4, "gate": {"rouge": 1, "good": True, "why": "0.3"}})
-    assert one.scores == {"chrf": 0.4, "rouge": 1.0}
+    """Numbers are scores, by every end of their path; truth values and texts are none. Neighbours give two more."""
+    one = example(more={"chrf": 0.4, "gate": {"rouge": 1, "good": True, "why": "0.3", "input": {"chrf": 0.2}}})
+    assert one.scores == {
+        "chrf": [0.4, 0.2],
+        "rouge": [1.0],
+        "gate.rouge": [1.0],
+        "input.chrf": [0.2],
+        "gate.input.chrf": [0.2],
+    }
     near = example(nearest=[Neighbour("seed/1", "t", 0.6), Neighbour("seed/2", "u", 0.5)], mean=0.1)
-    assert near.scores == {"nearest": 0.6, "mean": 0.1}
-    assert example(nearest=[], mean=0.0).scores == {"nearest": 0.0, "mean": 0.0}
+    assert near.scores == {"nearest": [0.6], "mean": [0.1]}
+    assert example(nearest=[], mean=0.0).scores == {"nearest": [0.0], "mean": [0.0]}
 
 
-def test_group_is_the_instruction_or_the_parent() -> None:
-    """Spaces and capitals make no other group; children belong to their parent, however they are worded."""
+def test_group_is_the_instruction_or_that_of_the_parent() -> None:
+    """Spaces and capitals make no other group; children belong to their parent, however they are worded, and to its other
+    instances; a source that is a text is no parent."""
     assert example(instruction=" Name  a\nRiver. ").group == example(1, instruction="name a river.").group
     assert example(0).group != example(1).group
-    children = [example(n, more={"parent": parent}) for n in (1, 2) for parent in ("doc/7", {"instruction": "Doc/7"})]
-    assert {child.group for child in children} == {"doc/7"}
-    assert example(more={"parent": {"id": 3}}).group == example(1, more={"parent": {"id": 3}}).group
+    parent = example(3)
+    children = [example(n, more={"source": {"instruction": parent.instruction, "input": str(n)}}) for n in (1, 2)]
+    assert {child.group for child in children} == {parent.group}
+    assert example(1, more={"source": "a text"}).group == example(1).group
 
 
 def test_seed_is_an_example_for_each_instance() -> None:

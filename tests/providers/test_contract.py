@@ -6,11 +6,16 @@ import inspect
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import providers
-from engine.core.faults import Fault
-from engine.core.text import words
-from engine.core.types import Call, Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp, Stop, Translation
+from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse, Stamp
+from engine.core.keys import sources
+from engine.core.language import Inquiry, Languages
+from engine.core.text import utf8_bytes, utf16_units, words
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Reply, Stop, Translation
 from providers import Provider
 
 STAMP = Stamp(1_767_225_600.0, "nonce", "a-secret-key-of-forty-characters-1234567")
@@ -52,7 +57,10 @@ def test_says_what_it_can(provider: Provider) -> None:
     if {Chat, Completion} & set(provider.accepts):
         assert {"chat": Chat, "completion": Completion}[provider.style(lane(provider))] in provider.accepts
     key = provider.key(replace(lane(provider), base_url=None))
-    assert key is None or key.startswith(("env:", "file:"))
+    assert key is None or sources(key)
+    assert provider.limit is None or provider.limit >= 1
+    assert provider.request_limit is None or provider.request_limit >= (provider.limit or 1)
+    assert provider.languages is None or isinstance(provider.languages, Languages | Inquiry)
 
 
 @every
@@ -110,6 +118,63 @@ def test_reader_of_nothing_is_broken(provider: Provider, stream: bytes) -> None:
         assert not reader.ended
 
 
+def translators() -> list[Provider]:
+    """Vendors and servers of translation, which say what they translate into what; not models that are asked to translate."""
+    found = map(providers.find, providers.names())
+    return [provider for provider in found if Translation in provider.accepts and provider.languages is not None]
+
+
+every_translator = pytest.mark.parametrize("provider", translators(), ids=lambda provider: type(provider).__name__)
+
+
+@every_translator
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_characters_are_counted_in_a_unit_that_vendors_have(provider: Provider, one: str, other: str) -> None:
+    """Code points, units of UTF-16 or bytes of UTF-8, each exactly: the vendor counts alike, so nothing is a guess. Two texts
+    weigh what their parts do."""
+    weights = [provider.weigh(Translation(text, "en", "es")) for text in (one, other, one + other)]
+    assert all((usage.requests, usage.tokens, usage.estimated) == (1, 0, False) for usage in weights)
+    first, second, both = (usage.characters for usage in weights)
+    assert first in (len(one), utf16_units(one), utf8_bytes(one))
+    assert first + second == both
+
+
+@every_translator
+@pytest.mark.parametrize("status", [200, 400, 429, 503])
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"{}", b'{"error": "no"}', b"[[], [], []]", b'{"translations": []}'])
+def test_each_call_has_one_outcome(provider: Provider, status: int, body: bytes) -> None:
+    """However many texts a request carries, each call gets one reply or fault, and no answer without a text is a reply."""
+    for number in {1, min(3, provider.texts), min(20, provider.texts)}:
+        batch = tuple(Translation(f"Text {n}.", "en", "es") for n in range(number))
+        outcomes = provider.decode(batch, HttpResponse(status, {}, body))
+        assert len(outcomes) == number
+        assert all(isinstance(outcome, Fault) for outcome in outcomes)
+
+
+@every_translator
+def test_full_request_can_be_made(provider: Provider) -> None:
+    """As many calls as a request may carry go into one; a text of another pair does not."""
+    batch = tuple(Translation(f"Text {n}.", "en", "es") for n in range(provider.texts))
+    assert provider.encode(batch, lane(provider), STAMP).body
+    if len(batch) > 1:
+        with pytest.raises(ValueError, match="one pair"):
+            provider.encode((*batch[1:], Translation("x", "es", "en")), lane(provider), STAMP)
+
+
+@every_translator
+def test_pair_that_a_vendor_has_not_is_never_sent(provider: Provider) -> None:
+    """Where the vendor's list is known, a language that is not on it is a fault of kind BAD before a call."""
+    if isinstance(provider.languages, Languages):
+        assert provider.languages.pair("en", "es")
+        for pair in (("en", "qqq"), ("qqq", "en"), ("en", "en")):
+            with pytest.raises(Fault) as caught:
+                provider.encode((Translation("x", *pair),), lane(provider), STAMP)
+            assert caught.value.kind is FaultKind.BAD
+    else:
+        assert isinstance(provider.languages, Inquiry)
+        assert provider.languages.request(lane(provider)).method == "GET"
+
+
 TEXTS = {
     "English": ("Explain to a new web developer why passwords are stored as salted hashes rather than in plain text.", 19),
     "German": ("Die Donaudampfschifffahrtsgesellschaft veröffentlichte gestern ihren Fahrplan für den kommenden Sommer.", 22),
@@ -156,5 +221,5 @@ def test_longer_call_weighs_no_less(provider: Provider) -> None:
 
 def test_finds_a_provider_by_the_name_of_its_file() -> None:
     """`find` knows every name that `names` lists, and the dotted name of the same module."""
-    assert providers.names() == ["local", "openai"]
+    assert {"libretranslate", "local", "openai"} <= set(providers.names())
     assert providers.find("openai") is providers.find("providers.openai")

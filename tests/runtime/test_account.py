@@ -12,10 +12,13 @@ import pytest
 
 import providers
 from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.quota import Ledger
-from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stop, Usage
+from engine.core.types import Completion, Decoding, LanePlan, Quota, Reply, Stop, Usage
 from engine.core.window import PACE
-from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, secret, spacing, view
+from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, spacing, view
+from engine.runtime.keys import Key, secret, without
+from engine.runtime.wire import Timeouts
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 CALL = Completion("A river: ", Decoding(max_tokens=5))
@@ -24,7 +27,7 @@ REPLY = Reply(text="Wien", stop=Stop.END, usage=Usage())
 
 def lane(name: str = "main", *roles: str) -> Lane:
     plan = LanePlan(provider="openai", model="m", base_url="http://127.0.0.1:9/v1")
-    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=KEY)
+    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=Key(None, KEY))
 
 
 def account(*lanes: Lane, quota: Quota = Quota(concurrent=8)) -> Account:  # noqa: B008
@@ -85,6 +88,36 @@ def test_key_of_several_lines_is_refused(tmp_path: Path) -> None:
     assert "sk-" not in str(caught.value)
 
 
+def test_key_of_parts_has_a_place_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places follow each other; a path may have blanks; a part that may be missing is empty, and all missing is no key."""
+    (tmp_path / "my secret").write_text("s-two\n")
+    monkeypatch.setenv("SEEDDRILL_TEST_ID", "id-one")
+    monkeypatch.delenv("SEEDDRILL_TEST_TOKEN", raising=False)
+    both = f"env:SEEDDRILL_TEST_ID  file:{tmp_path / 'my secret'}"
+    assert secret(both) == "id-one\ns-two"
+    assert Stamp(0.0, "", secret(f"{both} env:SEEDDRILL_TEST_TOKEN?")).parts == ("id-one", "s-two", "")
+    assert secret(f"env:SEEDDRILL_TEST_TOKEN? file:{tmp_path / 'none'}?") == ""
+    assert Stamp(0.0, "", "").parts == ()
+
+
+@pytest.mark.parametrize("missing", ["env:SEEDDRILL_TEST_TOKEN", "file:/nowhere/at all"])
+def test_missing_part_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Of a key of two parts the place of the one that is missing is named, and nothing of the other is."""
+    monkeypatch.setenv("SEEDDRILL_TEST_ID", KEY)
+    monkeypatch.delenv("SEEDDRILL_TEST_TOKEN", raising=False)
+    with pytest.raises(LaneError) as caught:
+        secret(f"env:SEEDDRILL_TEST_ID {missing}")
+    assert missing.partition(":")[2] in str(caught.value)
+    assert KEY[:8] not in str(caught.value)
+
+
+def test_each_part_of_a_key_is_cut() -> None:
+    """Neither part of a key stays in a text, whole or cut at its end; a part that holds the other goes first."""
+    assert without("no AKID with sec-ret-9", "AKID\nsec-ret-9") == "no [key] with [key]"
+    assert without("no AKID-long with sec-re", "AKID\nAKID-long\nsec-ret-9") == "no [key] with [key]"
+    assert without("plain", "\n") == "plain"
+
+
 def test_lane_does_not_show_its_key() -> None:
     """A lane may be logged."""
     assert KEY not in repr(lane()) + repr(account(lane()))
@@ -105,7 +138,7 @@ class Echo:
 
 
 def attempted(wire: Echo) -> Fault:
-    outcome, _ = anyio.run(account(lane()).attempt, lane(), CALL, wire, 1.0, lambda: 0.0)
+    outcome, *_ = anyio.run(account(lane()).attempt, lane(), CALL, wire, Timeouts(), lambda: 0.0)
     assert isinstance(outcome, Fault)
     return outcome
 

@@ -14,7 +14,7 @@ import pytest
 
 from engine.core.faults import DiskError, Fault, FaultKind, PlanError
 from engine.core.filters import of_user
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Patience, Scheduler
 from tests import brain, virtual

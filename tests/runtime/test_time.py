@@ -10,11 +10,11 @@ import anyio
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.runtime.clock import Clock
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Patience, Scheduler
-from engine.runtime.wire import Deadlines
+from engine.runtime.wire import Deadlines, Expired
 from tests import brain, virtual
 from tests.drive import LANE, Drive
 from tests.fakes import FakeDisk
@@ -81,7 +81,7 @@ def test_deadline_waits_for_a_process_that_was_stopped() -> None:
 
     assert virtual.run(lambda: main(600.0, 5.0)) > 600
     for stop, wait in ((0.0, 9.0), (600.0, 9.0)):
-        with pytest.raises(TimeoutError):
+        with pytest.raises(Expired):
             virtual.run(lambda stop=stop, wait=wait: main(stop, wait))
 
 
@@ -90,7 +90,7 @@ def test_one_timer_serves_all_deadlines() -> None:
 
     async def one(deadlines: Deadlines, seconds: float, ended: list[tuple[float, float]]) -> None:
         began = anyio.current_time()
-        with pytest.raises(TimeoutError), deadlines.within(seconds):
+        with pytest.raises(Expired), deadlines.within(seconds):
             await anyio.sleep_forever()
         ended.append((seconds, anyio.current_time() - began))
 

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.clock import Clock
 from engine.runtime.wire import Wire
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import NamedTuple, Protocol
 
-from providers.simulator.calls import Answered, Facts, Kind, Refused, Response, Slip
+from providers.simulator.calls import Answered, Facts, Kind, Received, Refused, Response, Slip
 
 
 class Unreadable(Exception):
@@ -27,6 +27,8 @@ class Opened(NamedTuple):
 
     key: str
     fields: Mapping[str, object] | None
+    flaw: str = ""
+    """What is wrong with its signature."""
 
 
 class Dialect(Protocol):
@@ -36,8 +38,9 @@ class Dialect(Protocol):
     def paths(self) -> tuple[str, ...]:
         """Those that it serves."""
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        """Header names are lower-case."""
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        """Whose it is. `keys` are those of an account, which are needed where a request is signed with a secret that it does not
+        show: such a key is a name and a secret with a blank between them."""
 
     def read(self, method: str, path: str, fields: Mapping[str, object] | None) -> Facts:
         """What is asked; raises `Unreadable`."""

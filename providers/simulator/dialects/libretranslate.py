@@ -1,4 +1,4 @@
-"""LibreTranslate's server: `/translate` with one text or several, the key in the body, errors as one text.
+"""LibreTranslate's server: `/translate` with one text or several, the key in the body, errors as one sentence.
 
 Pure. Several texts cost as many requests; there are no rate headers and no hints.
 """
@@ -6,15 +6,14 @@ Pure. Several texts cost as many requests; there are no rate headers and no hint
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import orjson
-
-from providers.simulator.calls import Answered, Facts, Kind, Refused, Response, Slip
+from providers.simulator.calls import Answered, Facts, Kind, Received, Refused, Response, Slip
 from providers.simulator.dialects import Opened, Unreadable
+from providers.simulator.translating import Rules, as_object, asked, codes, json_response
 
-_CODES = "ar cs da de en es fr it ja ko nl pl pt ru sv tr uk zh zh-Hans zh-Hant zt"
-LANGUAGES = frozenset(_CODES.split(" "))
+LANGUAGES = codes("ar cs da de en es fr it ja ko nl pl pt ru sv tr uk zh zh-Hans zh-Hant zt")
+_RULES = Rules(LANGUAGES | {"auto"}, LANGUAGES, texts=1_000_000)
 _STATUSES = {
     Kind.RATE: 429,
     Kind.BURST: 429,
@@ -32,14 +31,9 @@ class LibreTranslate:
 
     paths: tuple[str, ...] = ("/translate", "/languages")
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        try:
-            fields = orjson.loads(body) if body else {}
-        except orjson.JSONDecodeError:
-            fields = None
-        if not isinstance(fields, dict):
-            return Opened("", None)
-        return Opened(str(fields.get("api_key") or ""), fields)
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        fields = as_object(received.body) if received.body else {}
+        return Opened(str((fields or {}).get("api_key") or ""), fields)
 
     def read(self, method: str, path: str, fields: Mapping[str, object] | None) -> Facts:
         if path == "/languages":
@@ -47,33 +41,16 @@ class LibreTranslate:
         if method != "POST":
             raise Unreadable(Kind.UNKNOWN, f"{path} does not take {method}")
         if fields is None:
-            raise Unreadable(Kind.BAD, "The body is not a JSON object")
+            raise Unreadable(Kind.BAD, "Invalid JSON format")
         given = fields.get("q")
-        several = given if isinstance(given, list) else [given]
-        texts = tuple(text for text in several if isinstance(text, str) and text)
-        if not texts or len(texts) < len(several):
-            raise Unreadable(Kind.BAD, "The parameter q must be a text or a list of texts")
-        source, target = fields.get("source"), fields.get("target")
-        if not isinstance(source, str) or (source != "auto" and source not in LANGUAGES):
-            raise Unreadable(Kind.BAD, f"{source} is no language that can be translated from")
-        if not isinstance(target, str) or target not in LANGUAGES:
-            raise Unreadable(Kind.BAD, f"{target} is no language that can be translated into")
-        return Facts(
-            task="translation",
-            texts=texts,
-            drawn="list" if isinstance(given, list) else "",
-            source=source,
-            target=target,
-            requests=len(texts),
-            characters=sum(map(len, texts)),
-        )
+        facts = asked(given, fields.get("source"), fields.get("target"), _RULES)
+        return replace(facts, drawn="list" if isinstance(given, list) else "", requests=len(facts.texts))
 
     def models(self, names: Sequence[str], slip: Slip) -> Response:
-        body = [{"code": code, "name": code, "targets": sorted(LANGUAGES)} for code in sorted(LANGUAGES)]
-        return Response(200, {"content-type": "application/json"}, orjson.dumps(body))
+        return json_response([{"code": code, "name": code, "targets": sorted(LANGUAGES)} for code in sorted(LANGUAGES)])
 
     def answer(self, facts: Facts, answered: Answered, slip: Slip) -> Response:
-        texts = [text for text, _ in answered.said]
+        texts = [text for text, finish in answered.said if finish != "missing"]
         several = facts.drawn == "list"
         body: dict[str, object] = {"translatedText": texts if several else texts[0]}
         if facts.source == "auto":
@@ -81,20 +58,30 @@ class LibreTranslate:
                 {"language": "zh" if any(c >= "\u3400" for c in text) else "en", "confidence": 90} for text in facts.texts
             ]
             body["detectedLanguage"] = detected if several else detected[0]
-        return Response(200, {"content-type": "application/json"}, orjson.dumps(body))
+        return json_response(body)
 
     def refuse(self, facts: Facts, refused: Refused, slip: Slip) -> Response:
-        match refused.kind:
-            case Kind.RATE | Kind.BURST | Kind.QUOTA:
-                message = f"Slowdown: {refused.bound.limit if refused.bound else refused.message}"
-            case Kind.TOO_BIG if refused.bound:
-                message = f"{refused.bound.asked} {refused.bound.of} are more than the limit of {refused.bound.most}"
-            case _:
-                message = refused.message
         status = _STATUSES.get(refused.kind, 400)
         if refused.kind is Kind.OVERLOAD and refused.status:
             status = refused.status
-        return Response(status, {"content-type": "application/json"}, orjson.dumps({"error": message}))
+        return json_response({"error": _sentence(facts, refused)}, status)
+
+
+def _sentence(facts: Facts, refused: Refused) -> str:
+    bound = refused.bound
+    match refused.kind:
+        case Kind.RATE | Kind.BURST | Kind.QUOTA:
+            span = next((span for span in ("hour", "day") if bound and span in bound.limit), "minute")
+            return f"Slowdown: {bound.most if bound else 1} per 1 {span}"
+        case Kind.TOO_BIG:
+            asked, most = (bound.asked, bound.most) if bound else (facts.longest, refused.most)
+            return f"Invalid request: request ({asked}) exceeds text limit ({most})"
+        case Kind.AUTH:
+            return "Invalid API key"
+        case Kind.BANNED:
+            return "Too many request limits violations"
+        case _:
+            return refused.message
 
 
 DIALECT = LibreTranslate()

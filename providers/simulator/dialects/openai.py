@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import orjson
 
-from providers.simulator.calls import Answered, Facts, Kind, Measure, Refused, Response, Slip
+from providers.simulator.calls import Answered, Facts, Kind, Measure, Received, Refused, Response, Slip
 from providers.simulator.dialects import Opened, Unreadable
 
 CHAT, COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/models"
@@ -39,10 +39,10 @@ class OpenAI:
 
     paths: tuple[str, ...] = (CHAT, COMPLETIONS, MODELS)
 
-    def opened(self, headers: Mapping[str, str], body: bytes) -> Opened:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
+    def opened(self, received: Received, keys: Sequence[str]) -> Opened:
+        scheme, _, key = received.headers.get("authorization", "").partition(" ")
         try:
-            fields = orjson.loads(body) if body else {}
+            fields = orjson.loads(received.body) if received.body else {}
         except orjson.JSONDecodeError:
             fields = None
         return Opened(key.strip() if scheme.lower() == "bearer" else "", fields if isinstance(fields, dict) else None)

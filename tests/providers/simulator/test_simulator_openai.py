@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp, Stop
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message, Reply, Stop
 from providers.openai import PROVIDER
 from providers.simulator.calls import (
     SECOND,
@@ -19,6 +20,7 @@ from providers.simulator.calls import (
     Kind,
     Measure,
     Reading,
+    Received,
     Refusal,
     Refused,
     Response,
@@ -26,15 +28,19 @@ from providers.simulator.calls import (
     Slip,
     Weight,
 )
-from providers.simulator.dialects import Unreadable
+from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.dialects.openai import CHAT, COMPLETIONS, DIALECT, MODELS, duration
 
 CALL = Chat((Message("system", "Be brief."), Message("user", "Name a river.")), Decoding(max_tokens=50, stop=("\n",)))
 FACTS = Facts("chat", model="gpt", texts=("x",), max_tokens=50)
 
 
+def received(headers: dict[str, str], body: bytes) -> Opened:
+    return DIALECT.opened(Received("POST", CHAT, "", headers, body), ())
+
+
 def read(path: str, **body: Any) -> Facts:
-    opened = DIALECT.opened({}, orjson.dumps(body))
+    opened = received({}, orjson.dumps(body))
     return DIALECT.read("POST", path, opened.fields)
 
 
@@ -56,12 +62,12 @@ def test_our_own_requests_are_read() -> None:
     """A chat and a completion as the engine sends them: words, limits, stops, settings and the key."""
     lane = LanePlan(provider="openai", model="gpt", base_url="http://127.0.0.1:1/v1")
     sent = PROVIDER.encode((CALL,), lane, Stamp(0.0, "", "sk-one"))
-    opened = DIALECT.opened({name.lower(): value for name, value in sent.headers.items()}, sent.body)
+    opened = received({name.lower(): value for name, value in sent.headers.items()}, sent.body)
     assert opened.key == "sk-one"
     facts = DIALECT.read("POST", CHAT, opened.fields)
     assert (facts.texts, facts.max_tokens, facts.stop) == (("Be brief.\n\nName a river.",), 50, ("\n",))
     sent = PROVIDER.encode((Completion("A river: ", Decoding(max_tokens=7, temperature=0.5)),), lane, Stamp(0.0, ""))
-    opened = DIALECT.opened({}, sent.body)
+    opened = received({}, sent.body)
     assert opened.key == ""
     facts = DIALECT.read("POST", COMPLETIONS, opened.fields)
     assert (facts.task, facts.texts, facts.max_tokens, facts.drawn) == ("completion", ("A river: ",), 7, "0.5 None")
@@ -104,7 +110,7 @@ def test_bad_requests_are_bad(body: dict[str, Any]) -> None:
 def test_a_body_that_is_no_object_is_bad(body: bytes) -> None:
     """Whatever bytes come, they are read or refused."""
     with pytest.raises(Unreadable):
-        DIALECT.read("POST", CHAT, DIALECT.opened({}, body).fields)
+        DIALECT.read("POST", CHAT, received({}, body).fields)
 
 
 # What is answered

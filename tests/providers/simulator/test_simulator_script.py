@@ -51,7 +51,7 @@ def test_the_least_script() -> None:
         ("[accounts.a]\n\nkey = ['x']", "line 3: accounts.a.key is not a key (did you mean 'keys'?)"),
         ("[accounts.a]\nkeys = 'x'", "line 2: accounts.a.keys must be a list, not 'x'"),
         ("[accounts.a]\nkeys = [3]", "line 2: accounts.a.keys must be a list of texts, but has 3"),
-        ("[accounts.a]\ndialect = 'opnai'", "must be one of libretranslate, openai, not 'opnai' (did you mean 'openai'?)"),
+        ("[accounts.a]\ndialect = 'opnai'", "not 'opnai' (did you mean 'openai'?)"),
         ("[accounts.a]\nprefix = 'a'", 'accounts.a.prefix must be one part of a path, such as "/a"'),
         ("[accounts.a]\n[accounts.b]", "line 2: accounts.b and accounts.a need keys that tell them apart, or prefixes"),
         ("[accounts.a]\nkeys=['x']\n[accounts.b]\nkeys=['x']", "line 3: accounts.b and accounts.a share the key 'x'"),
