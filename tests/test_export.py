@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 import engine
-from engine import rundir, seedfile
+from engine import progress, rundir, seedfile
 from engine.core.faults import DiskError, EngineError, JournalError, PlanError
 from engine.export import Choice, Existing, export
 from engine.exports.formats import FORMATS
@@ -330,6 +330,19 @@ def test_place_of_its_own(run: Path) -> None:
     with pytest.raises(PlanError, match="--force"):
         export(run, None, "chat", Existing.REFUSE)
     assert export(run, None, "chat", Existing.REPLACE).records == 3
+
+
+def test_what_takes_long_is_told(
+    many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Reading, comparing and writing each say how far they are, on stderr; what is over sooner says nothing."""
+    export(many, tmp_path / "a.jsonl", "self_instruct", Existing.REFUSE)
+    assert capfd.readouterr().err == ""
+    monkeypatch.setattr(progress, "EVERY", -1.0)
+    export(many, tmp_path / "b.jsonl", "self_instruct", Existing.REFUSE)
+    said = capfd.readouterr().err
+    for words in ("comparing instructions, lines read: 0", "records read: 0", "rows of b.jsonl written: 0"):
+        assert words in said
 
 
 # A run that goes on

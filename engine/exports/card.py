@@ -115,7 +115,7 @@ def _counts(story: Story) -> Iterator[str]:
         of = figures.with_input if name == "input" else total
         yield f"| words of an {name}, mean (a Chinese character counts as one) | {count / of if of else 0:.1f} |"
     for language, count in sorted(figures.languages.items()):
-        yield f"| in {language or 'a language that is not told'} | {count:,} |"
+        yield f"| in {_cell(language) or 'a language that is not told'} | {count:,} |"
     if figures.first is not None and figures.last is not None:
         yield f"| answered | {_day(figures.first)} to {_day(figures.last)} (UTC) |"
 

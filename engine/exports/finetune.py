@@ -1,6 +1,6 @@
 """Rows as the published fine-tuning of Self-Instruct took them: prompt and completion, from templates chosen at random.
 
-Pure. The layouts follow the description of Wang et al. (2022); Alpaca's two texts are written anew. Whoever needs the published
+The layouts follow the description of Wang et al. (2022); Alpaca's two texts are written anew. Whoever needs the published
 words to the letter gives them in a file (`--set templates=FILE`).
 """
 

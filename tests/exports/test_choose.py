@@ -45,6 +45,9 @@ def test_condition_on_names(text: str, fits: bool) -> None:
         ("chrf<0.4", False),
         ("chrf < 0.41", True),
         ("bleu>=0", False),
+        ("rouge>=0.2", True),
+        ("rouge>0.2", False),
+        ("instruction.rouge>0.2", True),
     ],
 )
 def test_condition_on_scores(text: str, fits: bool) -> None:
