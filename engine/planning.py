@@ -58,7 +58,7 @@ def new(recipe: str) -> str:
     """A plan for the recipe: what most people set stands there, the rest as comments with its default."""
     found = recipes.find(recipe)
     template = Path(recipes.__file__).parent / "templates" / found.name / "plan.toml"
-    roles = ", ".join(f'"{step.role}"' for step in found.steps)
+    roles = ", ".join(f'"{role}"' for role in dict.fromkeys(step.role for step in found.steps))
     return HEAD + template.read_text(encoding="utf-8").replace(
         "{lanes}", LANES.replace("{roles}", roles).replace("{role}", found.last.role)
     )

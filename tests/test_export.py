@@ -17,10 +17,14 @@ import pytest
 
 import engine
 from engine import progress, rundir, seedfile
+from engine.core import documents
+from engine.core.documents import InputPlan, Wanted
 from engine.core.faults import DiskError, EngineError, JournalError, PlanError
+from engine.core.track import Frontier
 from engine.export import Choice, Existing, export
 from engine.exports.formats import FORMATS
 from engine.runtime.journal import Lock
+from engine.runtime.source import Source, found
 from engine.why import story
 from tests import runs
 
@@ -343,6 +347,23 @@ def test_what_takes_long_is_told(
     said = capfd.readouterr().err
     for words in ("comparing instructions, lines read: 0", "records read: 0", "rows of b.jsonl written: 0"):
         assert words in said
+
+
+@pytest.mark.parametrize("format", ["alpaca", "chat", "sharegpt", "jsonl", "parquet"])
+def test_export_is_the_input_of_another_run(many: Path, tmp_path: Path, format: str) -> None:
+    """A recipe over records reads what was exported: all of it, with the ids where the form has them."""
+    out = tmp_path / f"data{FORMATS[format].suffix}"
+    export(many, out, format, Existing.REFUSE)
+    plan = InputPlan(path=str(out))
+    read = Source(plan, found(plan), documents.RECORDS).open(Wanted(Frontier())).take(100)
+    assert [document.flaw for document in read] == [None] * 60
+    assert [document.item["output"] for document in read] == [output for _, pairs in TASKS for _, output in pairs]
+    assert [document.item["instruction"].partition("\n\n")[0] for document in read] == [
+        text for text, pairs in TASKS for _ in pairs
+    ]
+    assert [document.item["doc"] for document in read[:2]] == (
+        ["instance/0.0", "instance/1.0"] if format in ("jsonl", "parquet") else [None, None]
+    )
 
 
 # A run that goes on

@@ -123,7 +123,7 @@ def test_export_is_trimmed_to_a_lower_goal(run: Path, tmp_path: Path) -> None:
     counts = []
     for goal in (1, 2, 3):
         replanned(run, goal=goal)
-        counts.append(export(run, tmp_path / "out.json", "alpaca", Existing.REPLACE))
+        counts.append(export(run, tmp_path / "out.json", "alpaca", Existing.REPLACE).records)
         assert {record.item["instruction"] for record in rundir.records(run)} <= {
             record.item["instruction"] for record in rundir.records(run)
         }
@@ -174,7 +174,7 @@ def test_why_tells_the_last_answer_of_a_retried_request(run: Path) -> None:
 
     journal = Journal(disk, app.header(loaded), str(run))
     agenda = app.replayed(loaded, journal, run)
-    agenda.goal = 50
+    agenda.aim(50)
     agenda.retry_failed(0.0)
     runs.settle(loaded, agenda, journal, {("instruct", 1, 0): "1. Say why bells ring at noon in old towns."}, 1)
     disk.close()

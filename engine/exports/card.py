@@ -63,7 +63,7 @@ def dataset_info(story: Story) -> bytes | None:
 
 def card(story: Story) -> str:
     """`README.md`."""
-    sections = (_header, _counts, _method, _models, _seeds, _limits, _again)
+    sections = (_header, _counts, _method, _models, _input, _seeds, _limits, _again)
     return "\n".join(line for section in sections for line in section(story))
 
 
@@ -164,6 +164,15 @@ def _licence(loaded: Loaded, name: str) -> str:
     return known.licence if known is not None else "not stated"
 
 
+def _input(story: Story) -> Iterator[str]:
+    """The user's documents, by what a run knows them by."""
+    if (given := story.loaded.identity.get("input")) is None:
+        return
+    yield from ("", "## Input", "", "| file | size, sha256 of its first and last MiB |", "|---|---|")
+    for name, mark in given["files"].items():
+        yield f"| {_cell(name)} | {_cell(mark)} |"
+
+
 def _seeds(story: Story) -> Iterator[str]:
     plan, seeds = story.loaded.plan, story.loaded.context.seeds
     if not seeds:
@@ -189,17 +198,13 @@ def _again(story: Story) -> Iterator[str]:
     yield "From the run directory, the same journal gives the same bytes (`sha256sum --check SHA256SUMS`):"
     yield from ("", "```sh", "seeddrill verify DIR", story.command, "```", "")
     yield "Models do not answer twice alike, so a new run of this plan gives other texts of the same kind:"
-    yield from (
-        "",
-        "```toml",
-        f"recipe = {_quoted(loaded.recipe.name)}",
-        f"goal = {loaded.plan.goal}",
-        f"seed = {loaded.plan.seed}",
-    )
-    yield from ("", "[options]")
+    yield from ("", "```toml", f"recipe = {_quoted(loaded.recipe.name)}")
+    if loaded.plan.goal is not None:
+        yield f"goal = {loaded.plan.goal}"
+    yield from (f"seed = {loaded.plan.seed}", "", "[options]")
     for name, value in options.items():
         if value is not None and name not in ("templates", "avoid"):
-            yield f"{name} = {_quoted(value)}"
+            yield f"{name} = {_toml(value)}"
     yield from ("```", "", f"Fingerprint of the plan, its seeds, templates and filters: `{loaded.fingerprint}`.", "")
 
 
@@ -210,6 +215,13 @@ def _title(story: Story) -> str:
 
 def _quoted(value: object) -> str:
     return orjson.dumps(value).decode()
+
+
+def _toml(value: object) -> str:
+    """A value of an option; texts, numbers, truth values and lists are written as in JSON."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name} = {_toml(part)}' for name, part in value.items() if part is not None)}}}"
+    return _quoted(value)
 
 
 def _cell(text: str) -> str:

@@ -20,7 +20,7 @@ Encode: TypeAlias = Callable[[Callable[[], Iterable[Row]]], Iterator[bytes]]
 
 ROW_GROUP = 1000
 """Rows that Parquet holds together."""
-PIP = "python -m pip install pyarrow"
+PIP = "pip install 'seeddrill[parquet]'"
 _BREAKS = tuple((char.encode(), f"\\u{ord(char):04x}".encode()) for char in "\x85\u2028\u2029")
 """Line breaks of Unicode that JSON lets stand as they are, and at which careless readers of JSON lines cut."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import orjson
 import pytest
 import yaml
 
+from engine import context
 from engine.export import Choice, Existing, export
+from engine.exports.card import File, Story, card
 from engine.exports.formats import FORMATS
+from engine.exports.gather import Figures
+from engine.exports.settings import Settings
 from engine.plan import from_data
 from tests import runs
 
@@ -89,6 +94,23 @@ def test_models_are_told_with_the_licences_of_the_plan(tmp_path: Path) -> None:
     assert "| here | local | m-here | instruct, classify, instance | 2 | Gemma Terms of Use" in text
     for secret in ("secret", "A_SECRET_NAME", "10.0.0.9"):
         assert secret not in text
+
+
+def test_run_over_documents_tells_them(tmp_path: Path) -> None:
+    """Its input by names and hashes, no goal where there is none, and options within options as TOML reads them."""
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"text": "A text of a few words."}\n')
+    data = {"recipe": "backtranslation", "input": {"path": str(corpus)}, "lanes": {"main": {"provider": "libretranslate"}}}
+    loaded = context.load(from_data({**data, "options": {"language": "en", "gate": {"chrf_min": 0.2}}}))
+    story = Story(
+        loaded, Figures(), (File("train.jsonl", "train", 0, "0"),), FORMATS["jsonl"], Settings(), "seeddrill export DIR"
+    )
+    text = card(story)
+    assert "## Input" in text
+    assert "corpus.jsonl | 35 bytes," in text
+    assert str(tmp_path) not in text
+    plan = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])
+    assert (plan["recipe"], "goal" in plan, plan["options"]["gate"]["chrf_min"]) == ("backtranslation", False, 0.2)
 
 
 def test_run_without_records_has_a_card(tmp_path: Path) -> None:

@@ -89,5 +89,5 @@ def test_rows_that_are_no_table_are_told() -> None:
 def test_missing_pyarrow_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an extra: without it there is a way to get it."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(PlanError, match="python -m pip install pyarrow"):
+    with pytest.raises(PlanError, match=r"pip install 'seeddrill\[parquet\]'"):
         table([])
