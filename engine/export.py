@@ -52,7 +52,7 @@ class Choice:
             raise PlanError(f"--sample is how many instructions to take, 1 or more, not {self.sample}")
 
     def command(self, format: str) -> str:
-        """The command line that says all of it."""
+        """The command line that says all of it, for a card: where a file of templates lies is nobody's business."""
         words = ["seeddrill", "export", "DIR", "--format", format]
         if self.validation:
             words += ["--validation", f"{self.validation:g}"]
@@ -61,7 +61,8 @@ class Choice:
         for condition in self.where:
             words += ["--where", condition]
         for setting in self.settings:
-            words += ["--set", setting]
+            key, _, value = setting.partition("=")
+            words += ["--set", f"{key}={Path(value).name}" if key.strip() == "templates" else setting]
         return shlex.join(words)
 
 

@@ -326,6 +326,15 @@ def test_choice_that_is_none(run: Path, tmp_path: Path, choice: Choice, words: s
         export(run, tmp_path / "data", "alpaca", Existing.REFUSE, choice)
 
 
+def test_command_on_the_card_is_the_one_that_was_given() -> None:
+    """With everything that was chosen, quoted for a shell; of a file only its name."""
+    choice = Choice(("chrf>=0.4",), 5, 0.05, ("templates=/home/me/own.toml", "end=</s>"))
+    assert choice.command("finetune") == (
+        "seeddrill export DIR --format finetune --validation 0.05 --sample 5 --where 'chrf>=0.4' --set templates=own.toml "
+        "--set 'end=</s>'"
+    )
+
+
 def test_place_of_its_own(run: Path) -> None:
     """Without a place the export lies in the run directory, which stays a run directory."""
     written = export(run, None, "chat", Existing.REFUSE)
