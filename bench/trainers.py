@@ -23,6 +23,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,8 @@ def main() -> None:
         checks += [] if quick else [("trl", form, trl) for form in FORMS]
         for library, form, check in checks:
             try:
-                found = check(place / form, form)
+                with redirect_stdout(sys.stderr):  # trainers talk
+                    found = check(place / form, form)
             except AssertionError as error:
                 found, failed = {"broken": repr(error)}, True
             print(orjson.dumps({"trainer": library, "version": _version(library), "form": form, **found}).decode(), flush=True)
