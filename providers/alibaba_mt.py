@@ -155,6 +155,9 @@ class AlibabaMT:
         characters = [mine if theirs is None else theirs for mine, theirs in zip(own, told, strict=True)]
         return replies(calls, [_text(item) for item in items], characters, response)
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def reader(self, call: Call) -> None:
         return None
 

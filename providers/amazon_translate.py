@@ -126,6 +126,9 @@ class AmazonTranslate:
             return failed(calls, response, _KINDS.get(code), code or None, message)
         return replies(calls, [body.get("TranslatedText")], weights(calls, self.weigh), response)
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def reader(self, call: Call) -> None:
         return None
 

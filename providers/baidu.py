@@ -107,6 +107,9 @@ class Baidu:
         own = weights(calls, self.weigh)
         return replies(calls, texts, [count + (n > 0) for n, count in enumerate(own)], response)
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def reader(self, call: Call) -> None:
         return None
 

@@ -100,6 +100,9 @@ class Youdao:
         found = [None if n in wrong else text for n, text in enumerate(texts)]
         return replies(calls, found, weights(calls, self.weigh), response)
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def reader(self, call: Call) -> None:
         return None
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from json import dumps, loads
 from random import Random
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from providers.simulator.calls import Facts, Said
 from providers.simulator.cipher import translated
+from providers.simulator.shapes import Maker
 from providers.simulator.tables import Table
 
 T = TypeVar("T")
@@ -22,6 +24,8 @@ AUTO = "auto"
 Draw: TypeAlias = Callable[[], float]
 _SLOT = re.compile(r"\{(\w+)\}")
 _STOP_NUMBER = re.compile(r"\n?(\d{1,6})(?!\d)")
+_SCHEMA = re.compile(r"(?s)\n\n[^\n]*JSON schema:\n(\{.*\})\s*$")
+"""The end of a prompt that asks for an object of a form, in words."""
 _BYTES_A_TOKEN = 4
 _OPENING = 400
 """Characters of a prompt's first paragraph that tell its language: what is asked stands there, and what about comes later."""
@@ -50,6 +54,8 @@ class Manners:
     filtered: float = 0.0
     malformed: float = 0.0
     truncated: float = 0.0
+    reasoned: float = 0.0
+    """Share of answers before which the model thinks."""
 
 
 def read_manners(table: Table, languages: list[str]) -> Manners:
@@ -61,6 +67,7 @@ def read_manners(table: Table, languages: list[str]) -> Manners:
         language=table.word("language", AUTO, (AUTO, *languages)),
         near_duplicates=table.share("near_duplicates"),
         come=table.word("near_duplicates_come", "scattered", ("scattered", "whole_replies")),
+        reasoned=table.share("reasoned"),
         **shares,
     )
     table.close()
@@ -152,17 +159,29 @@ class Answers:
 
     def __init__(self, grammars: tuple[Grammar, ...], manners: Manners, seed: int) -> None:
         self._voices = tuple(Voice(grammar, manners) for grammar in grammars)
+        self._reasoned = manners.reasoned
         self._key = seed.to_bytes(16, "big", signed=True)
 
     def said(self, text: str, facts: Facts) -> Said:
         """The answer to one text of a call, cut where the call says."""
         if facts.task == "translation":
             return Said(translated(text, facts.target))
-        data = f"{facts.drawn}\x1f{text}".encode("utf-8", "surrogatepass")
-        draw = Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+        return self._voice(text).answered(text, facts, self._draw(f"{facts.drawn}\x1f{text}"))
+
+    def thought(self, text: str, facts: Facts) -> str:
+        """What is thought before the answer, "" for nothing: a few sentences, or as much of them as the call allows."""
+        draw = self._draw(f"thought\x1f{facts.drawn}\x1f{text}")
+        if not self._reasoned or facts.task == "translation" or draw() >= self._reasoned:
+            return ""
+        return _ended(self._voice(text).prose(draw), replace(facts, stop=())).text
+
+    def _voice(self, text: str) -> Voice:
         opening = text[:_OPENING].lstrip().partition("\n\n")[0]
-        voice = max(self._voices, key=lambda voice: voice.share(opening)) if len(self._voices) > 1 else self._voices[0]
-        return voice.answered(text, facts, draw)
+        return max(self._voices, key=lambda voice: voice.share(opening)) if len(self._voices) > 1 else self._voices[0]
+
+    def _draw(self, key: str) -> Draw:
+        data = key.encode("utf-8", "surrogatepass")
+        return Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
 
 
 class Voice:
@@ -179,7 +198,7 @@ class Voice:
                 "labels": self._labels,
                 "examples": self._examples,
                 "translation": self._translation,
-                "prose": lambda asked, text, draw: self._prose(draw),
+                "prose": lambda asked, text, draw: self.prose(draw),
             }
         )
 
@@ -199,19 +218,26 @@ class Voice:
         left -= manners.filtered
         if left < manners.malformed:
             rambling = _one(grammar.ramblings, draw)
-            return _ended(f"{rambling}{grammar.forms['between']}{self._prose(draw)}", facts)
+            return _ended(f"{rambling}{grammar.forms['between']}{self.prose(draw)}", facts)
         left -= manners.malformed
+        schema, text = _wanted(text, facts)
         asked = recognised(text, facts.stop, grammar)
-        answer = self._forms[asked.form](asked, text, draw)
+        answer = self._forms[asked.form](asked, text, draw) if schema is None else self._shaped(schema, asked, text, draw)
         if left < manners.truncated:
             cut = _ended(answer[: max(1, int(len(answer) * (0.2 + 0.7 * draw())))], facts)
             return Said(cut.text, "length")
         return _ended(answer, facts)
 
+    def _shaped(self, schema: Mapping[str, object], asked: Asked, text: str, draw: Draw) -> str:
+        """An object as the schema says: its lists have as many items as the prompt asks for."""
+        many = asked.last - asked.first + 1 if asked.last > asked.first else _USUAL
+        maker = Maker(schema, draw, lambda: self._proposed(1, text, draw)[0], lambda: self._sentence(draw), many)
+        return dumps(maker.made(schema), ensure_ascii=False)
+
     def _sentence(self, draw: Draw) -> str:
         return _one(self._grammar.sentences, draw).grown(draw)
 
-    def _prose(self, draw: Draw) -> str:
+    def prose(self, draw: Draw) -> str:
         return self._grammar.forms["between"].join(self._sentence(draw) for _ in range(2 + int(draw() * 3)))
 
     def _proposed(self, count: int, text: str, draw: Draw) -> list[str]:
@@ -257,7 +283,7 @@ class Voice:
     def _examples(self, asked: Asked, text: str, draw: Draw) -> str:
         forms = self._grammar.forms
         if draw() < 0.3:
-            return forms["output"].format(text=self._prose(draw))
+            return forms["output"].format(text=self.prose(draw))
         field = _one(self._grammar.fields, draw)
         parts = []
         for n in range(1, 2 + int(draw() * 3)):
@@ -298,6 +324,18 @@ def _numbered(form: str, end: str, stop: tuple[str, ...], grammar: Grammar) -> A
     numbers = [int(match.group(1)) for text in stop if (match := _STOP_NUMBER.match(text))]
     last = numbers[0] - 1 if numbers else first + _USUAL - 1
     return Asked(form, first, min(max(first, last), first + _MOST), begun=begun is not None)
+
+
+def _wanted(text: str, facts: Facts) -> tuple[Mapping[str, object] | None, str]:
+    """The schema that a call asks for, by its field or at the end of its prompt, and the prompt without it."""
+    found = _SCHEMA.search(text)
+    try:
+        said = loads(found.group(1)) if found else None
+    except ValueError:
+        said = None
+    if found is None or not isinstance(said, dict):
+        return facts.schema, text
+    return facts.schema or said, text[: found.start()]
 
 
 def _one(choices: tuple[T, ...] | list[T], draw: Draw) -> T:
