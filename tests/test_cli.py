@@ -316,6 +316,25 @@ def test_finished_run_is_read_by_every_verb(seeddrill: Command, finished: Path, 
     assert seeddrill("export", finished, "--out", out, "--force").code == 0
 
 
+def test_choices_of_an_export(seeddrill: Command, finished: Path, tmp_path: Path) -> None:
+    """Conditions, a sample, a split and settings reach the export; what is wrong with one is a paragraph."""
+    out = tmp_path / "data"
+    said = seeddrill("export", finished, "--format", "chat", "--out", out, "--validation", 0.5, "--set", "system=Be kind.")
+    assert said.out.startswith(f"3 records written to {out}: train.jsonl (")
+    assert "Be kind." in (out / "train.jsonl").read_text()
+    said = seeddrill("export", finished, "--format", "csv", "--sample", 1, "--where", "lane=main", "--out", tmp_path / "a.csv")
+    assert said.out == f"1 records written to {tmp_path / 'a.csv'}\n"
+    for words, arguments in (
+        ("did you mean 'sharegpt'?", ["--format", "sharegtp"]),
+        ("did you mean 'main'?", ["--where", "lane=mani"]),
+        ("did you mean 'system'?", ["--format", "chat", "--set", "sistem=x"]),
+        ("--validation is a share", ["--validation", "1.5"]),
+        ("--sample is how many", ["--sample", "0"]),
+    ):
+        mendable(seeddrill("export", finished, "--out", tmp_path / "no.json", *arguments), words)
+    assert not (tmp_path / "no.json").exists()
+
+
 def test_process_says_and_ends_the_same(tmp_path: Path) -> None:
     """As a process of its own the command writes its paragraph to stderr and ends with the code."""
     ended = subprocess.run([sys.executable, "-m", "engine", "status", tmp_path], capture_output=True, text=True, check=False)
