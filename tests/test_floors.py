@@ -26,7 +26,7 @@ FLOORS = {
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/keys engine/core/language engine/core/translations
         engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/habits engine/core/quota
-        engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
+        engine/core/spent engine/core/retry engine/core/recipe engine/core/in_json engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
@@ -39,7 +39,7 @@ FLOORS = {
         providers/vllm providers/llama_cpp providers/local
         providers/azure_openai providers/anthropic providers/gemini providers/ollama
         providers/contract
-        engine/recipes/__init__ engine/recipes/in_json engine/recipes/self_instruct engine/recipes/alpaca
+        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca
         engine/recipes/backtranslation engine/recipes/augment
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
