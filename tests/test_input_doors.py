@@ -142,7 +142,7 @@ def test_verify_finds_what_was_changed(copy: Path, change: Any, words: str) -> N
 
 def test_export_has_records_with_their_source(finished: Path, tmp_path: Path) -> None:
     """Records name the user's document, what it said, and who answered each step."""
-    assert export(finished, tmp_path / "out.jsonl", "jsonl", Existing.REFUSE) == 9
+    assert export(finished, tmp_path / "out.jsonl", "jsonl", Existing.REFUSE).records == 9
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     first = next(row for row in rows if row["provenance"]["doc"] == "doc-2")
     assert first["provenance"]["source"] == text(2)

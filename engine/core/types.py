@@ -183,6 +183,8 @@ class LanePlan:
     """What the vendor asks; 0 for a server of one's own."""
     price_of: str | None = None
     """A model in the list of prices whose row holds for this lane; without it and `price`, that of `model`, if there is one."""
+    license: str | None = None
+    """What the model's terms say of its answers, in the user's words or as an SPDX name; told on the card of an export."""
     stream: bool = False
     """Whether answers come as they are made: loops are cut off early, and what a broken answer had is kept."""
     reasoning_tokens: int = 0
