@@ -13,7 +13,8 @@ import pytest
 import engine
 from engine import seedfile
 from engine.core.faults import DiskError, EngineError, JournalError, PlanError
-from engine.export import Existing, export
+from engine.export import Existing, export, jsonl
+from engine.rundir import Record
 from engine.why import story
 from tests import runs
 
@@ -150,3 +151,13 @@ def test_files_to_avoid_may_change(tmp_path: Path) -> None:
     run = runs.make(tmp_path / "run", options={"avoid": [str(path)]})
     path.write_text("no longer JSON")
     assert list(engine.records(run)) == RECORDS
+
+
+def test_jsonl_carries_what_the_recipe_tells_of_a_record() -> None:
+    """Provenance has the lanes and models of the steps, and beside them whatever the recipe adds."""
+    record = Record(
+        "instruct/3.0", {}, RECORDS[0], {"source": "a text", "scores": {"chrf": 0.5}}, {"instruct": "fast"}, {"instruct": "m"}
+    )
+    (line,) = jsonl([record])
+    told = orjson.loads(line)["provenance"]
+    assert told == {"lanes": {"instruct": "fast"}, "models": {"instruct": "m"}, "source": "a text", "scores": {"chrf": 0.5}}

@@ -276,7 +276,8 @@ def test_the_prompt_shows_the_text(style: Style, language: str) -> None:
     assert "the source" not in prompt
     assert re.findall(r"\{\w+\}", prompt) == ["{topic}"]
     label = {"en": "Instruction:", "zh": "指令："}[language]
-    assert prompt.count(label) == (5 if style == "completion" else 4)
+    examples = context.templates["instruct.demos"].count("###")
+    assert examples > 3 and prompt.count(label) == examples + (style == "completion")
     if isinstance(call, Completion):
         assert prompt.endswith(label) and call.decoding.stop == ("\n",)
     else:
@@ -321,6 +322,7 @@ def test_a_good_instruction_makes_a_record() -> None:
         ("看着这张照片写一段说明。", {}, "keyword"),
         ("！写一则开放须知", {}, "first_character"),
         (BACK, {}, "copy (1.0)"),
+        ("什么是冰川？它为什么会移动？", {}, "example"),
         (BACK[:20], {}, "copy (0.7"),
         (BACK[-9:], {}, "copy (a part of the text)"),
         (BACK[-9:], {"copy_max": 1.0}, None),
