@@ -22,6 +22,9 @@ class Translating:
 
     accepts: tuple[type, ...] = (Completion,)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = False
 
     def key(self, lane: LanePlan) -> str | None:

@@ -79,6 +79,7 @@ def check(plan: Plan, show: int) -> str:
         f"Steps: {'; '.join(f'{step.name} ({step.role})' for step in loaded.recipe.steps)}.",
         f"Filters: {', '.join(chosen.name for chosen in loaded.context.filters)}.",
     ]
+    lines += _left_out(loaded, lanes)
     lines += [f"{_lane(lane)} Price: {money.remarks[lane.name]}." for lane in lanes]
     lines += _budget(money)
     if show:
@@ -87,6 +88,21 @@ def check(plan: Plan, show: int) -> str:
         if later:
             lines.append(f"Prompts of {' and '.join(later)} need answers first: 'seeddrill why DIR ID' shows them in a run.")
     return "\n".join(lines)
+
+
+def _left_out(loaded: context.Loaded, lanes: list[Lane]) -> list[str]:
+    """What each lane's server does not take of the settings that the recipe's first questions ask for."""
+    told = []
+    for lane in lanes:
+        names: dict[str, None] = {}
+        for step in loaded.recipe.steps:
+            if step.source is GROW and step.role in lane.roles:
+                request = acts.draw(step, Request(step=step.name, index=0), loaded.context, ())
+                for call in acts.compose(step, request, loaded.context, lane.style).calls:
+                    names |= dict.fromkeys(lane.provider.leaves_out(lane.plan, call))
+        if names:
+            told.append(f"Lane {lane.name} leaves out, or does by itself, what its server does not take: {', '.join(names)}.")
+    return told
 
 
 def _budget(money: Money) -> list[str]:

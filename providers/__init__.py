@@ -14,6 +14,9 @@ from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Inquiry, Languages
 from engine.core.types import Call, LanePlan, Reply, Style, Usage
 
+_SHARED = ("contract", "profile", "reading")
+"""Files of this folder that are no dialects, but what dialects share."""
+
 
 class Reader(Protocol):
     """One answer as it streams in. It is fed with the body's bytes in order, and closed once, whenever nobody listens on."""
@@ -25,6 +28,10 @@ class Reader(Protocol):
     @property
     def ended(self) -> bool:
         """Whether the stream has said that all of it came."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop of the call's that its server goes past has come: nothing more is wanted, and the answer is whole."""
 
     def feed(self, chunk: bytes) -> str:
         """The text that came with the bytes, "" for none; reasoning is no text. Raises `Fault` for an error inside the stream,
@@ -72,6 +79,10 @@ class Provider(Protocol):
     def weigh(self, call: Call) -> Usage:
         """What the call weighs at the most, before it is sent."""
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        """Names of the decoding settings of the call that this lane's model does not take: they are not sent, changed, or done by
+        ourselves (a stop by our own cut, a schema in words). Empty for translators."""
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         """The request for up to `texts` calls; translations among them are of one pair of languages. Raises a `Fault` of kind
         BAD for a pair that the vendor is known not to have: nothing is sent."""
@@ -86,7 +97,7 @@ class Provider(Protocol):
 
 def names() -> list[str]:
     """The dialects that come with the product."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
+    return sorted(module.name for module in iter_modules(__path__) if not module.ispkg and module.name not in _SHARED)
 
 
 def find(name: str) -> Provider:

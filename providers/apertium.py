@@ -52,6 +52,9 @@ class Apertium:
     def weigh(self, call: Call) -> Usage:
         return Usage(characters=len(translation(call).text))
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         (call,) = translations(calls)
         form = {

@@ -62,6 +62,9 @@ class AzureTranslator:
     def weigh(self, call: Call) -> Usage:
         return Usage(characters=len(translation(call).text))
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         texts, source, target = batch(calls, self.languages)
         query = {"api-version": "3.0", "from": source, "to": target, "textType": "plain"}

@@ -56,6 +56,9 @@ class DeepL:
     def weigh(self, call: Call) -> Usage:
         return Usage(characters=len(translation(call).text))
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         texts, source, target = batch(calls, self.languages)
         body = {"text": texts, "source_lang": source, "target_lang": target, "show_billed_characters": True}

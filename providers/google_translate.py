@@ -65,6 +65,9 @@ class GoogleTranslate:
     def weigh(self, call: Call) -> Usage:
         return Usage(characters=len(translation(call).text))
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         texts, source, target = batch(calls, self.languages)
         body = {"q": texts, "source": source, "target": target, "format": "text"}  # else answers are escaped as HTML

@@ -55,6 +55,9 @@ class LibreTranslate:
     def weigh(self, call: Call) -> Usage:
         return Usage(characters=len(translation(call).text))
 
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return ()
+
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         (call,) = translations(calls)
         body = {"q": call.text, "source": _code(call.source), "target": _code(call.target), "format": "text"}

@@ -1,4 +1,4 @@
-"""The embedded model: llama.cpp's server on this machine speaks OpenAI's dialect, so this file only says what differs.
+"""The embedded model: llama.cpp's server on this machine, so this file only says what differs.
 
 Pure. The server itself is started by `engine.runtime.local`, which fills in the lane's address.
 """
@@ -12,7 +12,7 @@ from engine.core.faults import Fault
 from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.types import Call, Chat, Completion, LanePlan, Reply, Style, Usage
 from providers import Reader
-from providers.openai import PROVIDER as OPENAI
+from providers.llama_cpp import PROVIDER as LLAMA_CPP
 
 MODELS = ("gemma3-270m", "smollm2")
 """Models that come as packages. Both go on from examples better than they follow instructions: Gemma 3 270M is a base model, and
@@ -43,16 +43,19 @@ class Local:
         return "chat" if _TUNED.search(name.rsplit("/", 1)[-1]) else "completion"
 
     def weigh(self, call: Call) -> Usage:
-        return OPENAI.weigh(call)
+        return LLAMA_CPP.weigh(call)
+
+    def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
+        return LLAMA_CPP.leaves_out(lane, call)
 
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
-        return OPENAI.encode(calls, lane, stamp)
+        return LLAMA_CPP.encode(calls, lane, stamp)
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
-        return OPENAI.decode(calls, response)
+        return LLAMA_CPP.decode(calls, response)
 
     def reader(self, call: Call) -> Reader:
-        return OPENAI.reader(call)
+        return LLAMA_CPP.reader(call)
 
 
 PROVIDER = Local()

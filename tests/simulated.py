@@ -38,6 +38,7 @@ from engine.runtime.pulse import Pulse, RunState
 from engine.runtime.scheduler import Scheduler
 from engine.runtime.scheduler import World as Effects
 from engine.runtime.segments import on_disk, pieces, split
+from engine.runtime.wire import Ear, Heed, Late, Timeouts
 from providers.simulator import script
 from providers.simulator.calls import Weight
 from providers.simulator.world import Arrival, Break, Call, World
@@ -137,18 +138,28 @@ class SimulatedWire:
         return anyio.current_time() + self._began
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        call = await self._connected(request)
+        with anyio.move_on_after(timeout):
+            return await self._exchange(call)
+        raise Late(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True)
+
+    async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
+        call = await self._connected(request)
+        with anyio.move_on_after(timeouts.whole):
+            return await self._exchange(call, ear)
+        raise Late(FaultKind.NETWORK, f"no whole answer within {timeouts.whole:g} s", billed=True)
+
+    async def _connected(self, request: HttpRequest) -> Call:
         url = urlsplit(request.url)
         start, end = self._closed.get("/" + url.path[1:].partition("/")[0], (0.0, 0.0))
         if start <= self.now() < end:
             self.unconnected += 1
             await anyio.sleep(lag(self._rng))
             raise Fault(FaultKind.NETWORK, f"cannot connect: ClientConnectorError to {url.netloc}")
-        with anyio.move_on_after(timeout):
-            headers = {"Host": url.netloc, **request.headers}
-            return await self._exchange(Call(request.method, url.path, headers, request.body, url.query))
-        raise Fault(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True)
+        headers = {"Host": url.netloc, **request.headers}
+        return Call(request.method, url.path, headers, request.body, url.query)
 
-    async def _exchange(self, call: Call) -> HttpResponse:
+    async def _exchange(self, call: Call, ear: Ear | None = None) -> HttpResponse:
         sent = anyio.current_time()
         await anyio.sleep(lag(self._rng))
         arrival = self._world.arrive(call, self.now())
@@ -156,6 +167,11 @@ class SimulatedWire:
         seen = Seen(_asked(call.body), arrival.account, self.now(), arrival.kind, weight)
         self.seen.append(seen)
         try:
+            if ear is not None and arrival.stream and arrival.status == 200:
+                await self._heard(arrival, ear)
+                seen.got = True
+                took = anyio.current_time() - sent
+                return HttpResponse(arrival.status, arrival.headers, b"", took, took - arrival.seconds + arrival.first_byte)
             await self._served(arrival)
         finally:
             seen.ended = self.now()
@@ -166,6 +182,16 @@ class SimulatedWire:
         seen.got = arrival.admitted and not arrival.body.endswith(b"<html>")
         took = anyio.current_time() - sent
         return HttpResponse(arrival.status, arrival.headers, arrival.body, took, took - arrival.seconds + arrival.first_byte)
+
+    async def _heard(self, arrival: Arrival, ear: Ear) -> None:
+        """Each piece when it comes, until the stream ends, breaks, or nobody wants more of it."""
+        came = anyio.current_time()
+        for seconds, data in arrival.stream:
+            await anyio.sleep(max(0.0, came + seconds - anyio.current_time()))
+            if ear.hear(data) is not Heed.MORE:
+                return
+        if arrival.broken is not None:
+            raise Fault(FaultKind.NETWORK, "the connection broke: ClientPayloadError", billed=True)
 
     async def _served(self, arrival: Arrival) -> None:
         """Until the last byte has left, or the connection breaks."""

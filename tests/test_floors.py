@@ -21,7 +21,8 @@ FLOORS = {
     """,
     "F1 rules": """
         engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
-        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/events
+        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/structured
+        engine/core/events engine/core/speech engine/core/schema
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/keys engine/core/language engine/core/translations
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
@@ -29,40 +30,57 @@ FLOORS = {
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
-        engine/core/agenda engine/core/settler engine/core/past engine/core/refold
+        engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
+        engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
-        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
-        engine/recipes/augment
-        providers/__init__ providers/openai providers/local
+        providers/__init__ providers/reading providers/profile providers/openai
+        providers/deepseek providers/dashscope providers/zhipu providers/moonshot providers/mistral providers/openrouter
+        providers/vllm providers/llama_cpp providers/local
+        providers/azure_openai providers/anthropic providers/gemini providers/ollama
+        providers/contract
+        engine/recipes/__init__ engine/recipes/in_json engine/recipes/self_instruct engine/recipes/alpaca
+        engine/recipes/backtranslation engine/recipes/augment
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
+        providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
         engine/pricing engine/plan
     """,
     "F3 effects": """
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
+        engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
+        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
+        engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/identify engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": """
+        engine/seedfile engine/identify engine/inputs engine/context engine/rundir engine/funds engine/lanes engine/app
+    """,
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
-        providers/simulator/cipher providers/simulator/answers providers/simulator/books
-        providers/simulator/dialects/__init__ providers/simulator/translating
-        providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
+        providers/simulator/cipher providers/simulator/shapes providers/simulator/answers providers/simulator/books
+        providers/simulator/streams providers/simulator/dialects/__init__ providers/simulator/translating providers/simulator/talk
+        providers/simulator/dialects/openai providers/simulator/dialects/deepseek providers/simulator/dialects/dashscope
+        providers/simulator/dialects/zhipu providers/simulator/dialects/moonshot providers/simulator/dialects/mistral
+        providers/simulator/dialects/openrouter providers/simulator/dialects/vllm providers/simulator/dialects/llama_cpp
+        providers/simulator/dialects/azure_openai providers/simulator/dialects/anthropic providers/simulator/dialects/gemini
+        providers/simulator/dialects/ollama providers/simulator/dialects/libretranslate
         providers/simulator/dialects/apertium providers/simulator/dialects/deepl
         providers/simulator/dialects/google_translate providers/simulator/dialects/azure_translator
-        providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
+        providers/simulator/signing providers/simulator/dialects/baidu providers/simulator/dialects/youdao
+        providers/simulator/dialects/amazon_translate providers/simulator/dialects/alibaba_mt
+        providers/simulator/script providers/simulator/site providers/simulator/world
+        providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
+        engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
     """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""

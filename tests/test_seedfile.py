@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import orjson
@@ -10,11 +11,16 @@ import pytest
 from engine import context, seedfile
 from engine.core.faults import PlanError
 from engine.core.filters import DEFAULT, FILTERS
+from engine.core.text import has_cjk
 from engine.core.types import Item
 from engine.recipes.self_instruct import Options, rules
 from tests.tasks import seed, text, written
 
-OURS = seedfile.folder() / "self_instruct.en.jsonl"
+LANGUAGES = ("en", "zh")
+
+
+def ours(language: str) -> Path:
+    return seedfile.folder() / f"self_instruct.{language}.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +108,15 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         with pytest.raises(PlanError, match="cannot be read") as caught:
             seedfile.read(path)
         assert str(path) in str(caught.value)
+
+
+def test_chinese_tasks_are_counted_in_characters(tmp_path: Path) -> None:
+    """Where most of what is asked is Chinese, lengths are characters, and two of them stand for a first word."""
+    tasks = [seed(n, instruction=f"写一句话，说说{word}。") for n, word in enumerate(("春天", "故乡", "Beijing"))]
+    summary = seedfile.check(written(tmp_path, *tasks)).summary
+    assert summary["characters an instruction"] == "7 to 8, median 8"
+    assert summary["characters an output"] == "3 to 3, median 3"
+    assert summary["first words"] == "1 different; most often 写一 (3)"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +225,7 @@ SHIPPED = sorted(path.name for path in seedfile.folder().glob("*.jsonl"))
 
 def test_all_our_seed_files_are_found() -> None:
     """The folder that comes with the product has tasks and texts."""
-    assert {"self_instruct.en.jsonl", "texts.en.jsonl", "texts.zh.jsonl"} <= set(SHIPPED)
+    assert {"self_instruct.en.jsonl", "self_instruct.zh.jsonl", "texts.en.jsonl", "texts.zh.jsonl"} <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -234,15 +249,28 @@ def test_our_own_texts_are_as_described(language: str, shortest: int, longest: i
     assert not [one["id"] for one in texts[:20] if any(sign in one["text"] for sign in "`{@\n")]
 
 
-def test_our_own_seeds_have_the_published_share_of_classification() -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_our_own_seeds_have_the_published_share_of_classification(language: str) -> None:
     """Of the 175 tasks, 26 are classification."""
-    assert seedfile.check(OURS).summary["classification"] == "26 (15%)"
+    assert seedfile.check(ours(language)).summary["classification"] == "26 (15%)"
 
 
-def test_our_own_seeds_pass_our_own_filters() -> None:
+def test_our_own_seeds_are_written_alike() -> None:
+    """Both languages have as many tasks without input, names that are their own, and no Chinese task is without Chinese."""
+    english, chinese = (seedfile.read(ours(language))[0] for language in LANGUAGES)
+    assert [sum(not task["instances"][0]["input"] for task in tasks) for tasks in (english, chinese)] == [54, 54]
+    for tasks in (english, chinese):
+        assert [task["id"] for task in tasks] == [f"seed_task_{n}" for n in range(175)]
+        assert len({task["name"] for task in tasks}) == 175
+        assert all(re.fullmatch("[a-z0-9_]+", task["name"]) and len(task["instances"]) == 1 for task in tasks)
+    assert all(has_cjk(task["instruction"]) for task in chinese)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_our_own_seeds_pass_our_own_filters(language: str) -> None:
     """What is asked of a model's instructions and records holds for the tasks that it is shown."""
-    limits = rules(Options())
-    seeds, _ = seedfile.read(OURS)
+    limits = rules(Options(language=language))
+    seeds, _ = seedfile.read(ours(language))
     chosen = [FILTERS[name] for name in DEFAULT]
     assert [context.resolve(name) for name in DEFAULT] == chosen
     for task in seeds:

@@ -330,3 +330,28 @@ def test_undeclared_quota_is_learnt_again_after_a_storm() -> None:
     sim = Simulation(script, questions(10**6, {"a": lane("a", None)}))
     sim.live(stop_after(480))
     assert came(sim, 360, 480)["a"] >= 0.8 * 2 * 600
+
+
+def vendor(name: str, dialect: str, limit: int, more: str = "") -> str:
+    """A script's account of a vendor, in a storm: overloads, cuts, resets, garbled bodies, bare refusals."""
+    sky = QUICK + "errors = { 503 = 0.03 }\ncut_body = 0.01\nreset_before_headers = 0.01\nreset_after_headers = 0.01\n"
+    sky += "stream_error = 0.01\nstream_without_end = 0.01\nusage_missing = 0.1\ncrlf = 0.3\nragged = 0.3\nkept_alive = 0.3\n"
+    return account(name, limit, sky, f'dialect = "{dialect}"\nkeys = ["k-{name}"]\n{more}')
+
+
+def test_four_vendors_share_a_run_in_a_storm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenAI, Anthropic, Gemini and Ollama, streamed and not, each in its own dialect: nothing is lost, each does its share."""
+    places = {"a": ("openai", "/v1"), "b": ("anthropic", ""), "c": ("gemini", "/v1beta"), "d": ("ollama", "")}
+    script = "".join(vendor(name, dialect, 120) for name, (dialect, _) in places.items())
+    lanes: dict[str, dict[str, Any]] = {}
+    for n, (name, (dialect, path)) in enumerate(places.items()):
+        monkeypatch.setenv(f"SEEDDRILL_TEST_{name.upper()}", f"k-{name}")
+        key = {"key": f"env:SEEDDRILL_TEST_{name.upper()}"}
+        address = {"base_url": f"{HOME}/{name}{path}", "requests_per_minute": 120, "model": "m", "stream": n % 2 == 1}
+        lanes[name] = {"provider": dialect, **address, **key}
+    sim = Simulation(script, instructions(200, lanes))
+    lived = sim.live()
+    nothing_lost(sim, lived)
+    shares = Counter(line["lane"] for line in sim.settled())
+    assert set(shares) == set(places)
+    assert min(shares.values()) > 0.5 * max(shares.values())

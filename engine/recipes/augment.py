@@ -19,7 +19,7 @@ from engine.core.parts import Piece, cut, joined, spoken
 from engine.core.recipe import INPUT, Ask, Context, Recipe, Step
 from engine.core.roundtrip import Count, Gate, Portion, Scores, Trip, fault, measure, too_near
 from engine.core.scripts import letters_of, primary
-from engine.core.types import Call, Decoding, Draft, Item, Reply
+from engine.core.types import Call, Decoding, Draft, Item, Reply, Translation
 from engine.core.verbatim import plain
 from engine.recipes.backtranslation import (
     Positive,
@@ -280,6 +280,7 @@ RECIPE = Recipe(
             role="translate",
             ask=ask_forward,
             read=read_forward,
+            asks=(Translation,),
             gate=worthy,
             distinct=same_task,
             tries=2,
@@ -290,6 +291,7 @@ RECIPE = Recipe(
             role="translate",
             ask=ask_back,
             read=read_back,
+            asks=(Translation,),
             apart=another_engine,
             checks=(answered,),
             subjects=("instruction",),

@@ -24,9 +24,9 @@ from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
 from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Style, Usage, total
 from engine.core.window import PACE
-from engine.runtime.keys import Key, without
+from engine.runtime.keys import Key, found, without
 from engine.runtime.listening import Listener, OnLine, nothing
-from engine.runtime.wire import Sender, Timeouts
+from engine.runtime.wire import Sender, Timeouts, trust
 from providers import Provider
 
 UNDECLARED = 8
@@ -67,8 +67,21 @@ class Lane:
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
 
     @property
+    def engine(self) -> str:
+        """Who answers here; a key, or a name in a plan, makes no other engine of it."""
+        return "|".join((self.plan.provider, self.plan.base_url or "", self.plan.model))
+
+    @property
     def working(self) -> bool:
         return self.closed is None and self.held is None
+
+    def equip(self) -> None:
+        """Look up what the plan only names: key, headers, proxy and certificates. Raises `LaneError`, which shows none of it."""
+        self.key = Key(self.plan.key or self.provider.key(self.plan))
+        self.key.read()
+        self.headers = {name: found(value) for name, value in self.plan.headers.items()}
+        trust(self.plan.ca_bundle)
+        self.route = Route(None if self.plan.proxy is None else found(self.plan.proxy), self.plan.ca_bundle)
 
     def equipped(self, request: HttpRequest) -> HttpRequest:
         """The request with what the plan adds to all of this lane's."""
@@ -171,12 +184,13 @@ class Account:
         each line of a streamed answer, by its listener, and may cut it off."""
         lane.key.look(anyio.current_time())
         stamp, renewals = Stamp(now(), uuid4().hex, lane.key.value), lane.key.renewals
-        request = lane.equipped(lane.provider.encode((call,), lane.plan, stamp))
         reader = lane.provider.reader(call) if lane.plan.stream else None
         response: HttpResponse | None = None
         outcome: Reply | Fault | None = None
         used: Usage | None = None
         try:
+            # a call that no vendor takes is a fault, too
+            request = lane.equipped(lane.provider.encode((call,), lane.plan, stamp))
             if reader is None:
                 response = await wire.send(request, timeouts.whole)
             else:
@@ -250,7 +264,7 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         alone = False
         if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):
             yields |= other.roles
-    return LaneView(lane.name, lane.roles, alone, yields)
+    return LaneView(lane.name, lane.roles, alone, yields, lane.engine)
 
 
 def spacing(quota: Quota) -> AsyncLimiter | None:

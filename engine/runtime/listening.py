@@ -61,7 +61,7 @@ class Listener:
                 self.on_line(self)
         if self.reader.ended:
             return Heed.ENDED
-        return Heed.CUT if self.cut else Heed.MORE
+        return Heed.CUT if self.cut or self.reader.stopped else Heed.MORE
 
     def reply(self) -> Reply:
         """What was heard."""

@@ -7,21 +7,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from json import dumps, loads
 from random import Random
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from providers.simulator.calls import Facts, Said
 from providers.simulator.cipher import translated
+from providers.simulator.shapes import Maker
 from providers.simulator.tables import Table
 
 T = TypeVar("T")
+AUTO = "auto"
 Draw: TypeAlias = Callable[[], float]
 _SLOT = re.compile(r"\{(\w+)\}")
 _STOP_NUMBER = re.compile(r"\n?(\d{1,6})(?!\d)")
+_SCHEMA = re.compile(r"(?s)\n\n[^\n]*JSON schema:\n(\{.*\})\s*$")
+"""The end of a prompt that asks for an object of a form, in words."""
 _BYTES_A_TOKEN = 4
+_OPENING = 400
+"""Characters of a prompt's first paragraph that tell its language: what is asked stands there, and what about comes later."""
+_ENDS = " .?!。？！"
+"""What a task may end with."""
 _USUAL, _MOST = 7, 99
 """Items of a list whose end nobody names; more than this in one answer are not made."""
 
@@ -35,7 +44,8 @@ def count_tokens(text: str) -> int:
 class Manners:
     """How good the answers are. Shares of answers, near duplicates of tasks."""
 
-    language: str = "en"
+    language: str = AUTO
+    """That of all answers; `AUTO`: of each prompt, as far as there are grammars."""
     near_duplicates: float = 0.0
     """Share of proposed tasks that are one of the tasks shown in the prompt with a few words added."""
     come: str = "scattered"
@@ -44,6 +54,8 @@ class Manners:
     filtered: float = 0.0
     malformed: float = 0.0
     truncated: float = 0.0
+    reasoned: float = 0.0
+    """Share of answers before which the model thinks."""
 
 
 def read_manners(table: Table, languages: list[str]) -> Manners:
@@ -52,9 +64,10 @@ def read_manners(table: Table, languages: list[str]) -> Manners:
     if sum(shares.values()) > 1.0 + 1e-9:
         raise table.wrong("", "has shares of answers that add up to more than 1")
     manners = Manners(
-        language=table.word("language", "en", languages),
+        language=table.word("language", AUTO, (AUTO, *languages)),
         near_duplicates=table.share("near_duplicates"),
         come=table.word("near_duplicates_come", "scattered", ("scattered", "whole_replies")),
+        reasoned=table.share("reasoned"),
         **shares,
     )
     table.close()
@@ -90,6 +103,8 @@ class Asked(NamedTuple):
 class Grammar:
     """The words of a language."""
 
+    script: re.Pattern[str]
+    """A character that tells this language from the others."""
     marks: Mapping[str, str]
     expressions: Mapping[str, re.Pattern[str]]
     forms: Mapping[str, str]
@@ -111,8 +126,9 @@ def read_grammar(table: Table) -> Grammar:
     marks, forms, tasks, texts = (table.table(name) for name in ("marks", "forms", "tasks", "texts"))
     expressions = ("continued", "open_number", "shown", "translate")
     opened, closed = (tuple(_pattern(tasks, key, text, words) for text in tasks.words(key)) for key in ("open", "closed"))
-    plain = ("yes", "no", "example", "field", "output", "label", "block", "no_input")
+    plain = ("between", "end", "yes", "no", "example", "field", "output", "label", "block", "no_input")
     grammar = Grammar(
+        script=re.compile(marks.word("script")),
         marks={key: marks.word(key) for key in ("classify", "label", "example", "task", "block", "chinese")},
         expressions={key: re.compile(marks.word(key)) for key in expressions},
         forms={key: forms.word(key) for key in plain},
@@ -139,12 +155,41 @@ def _pattern(table: Table, key: str, text: str, words: Mapping[str, tuple[str, .
 
 
 class Answers:
-    """A make-believe model: a grammar, its manners and a seed."""
+    """A make-believe model: the grammars that it speaks by, its manners and a seed."""
 
-    def __init__(self, grammar: Grammar, manners: Manners, seed: int) -> None:
+    def __init__(self, grammars: tuple[Grammar, ...], manners: Manners, seed: int) -> None:
+        self._voices = tuple(Voice(grammar, manners) for grammar in grammars)
+        self._reasoned = manners.reasoned
+        self._key = seed.to_bytes(16, "big", signed=True)
+
+    def said(self, text: str, facts: Facts) -> Said:
+        """The answer to one text of a call, cut where the call says."""
+        if facts.task == "translation":
+            return Said(translated(text, facts.target))
+        return self._voice(text).answered(text, facts, self._draw(f"{facts.drawn}\x1f{text}"))
+
+    def thought(self, text: str, facts: Facts) -> str:
+        """What is thought before the answer, "" for nothing: a few sentences, or as much of them as the call allows."""
+        draw = self._draw(f"thought\x1f{facts.drawn}\x1f{text}")
+        if not self._reasoned or facts.task == "translation" or draw() >= self._reasoned:
+            return ""
+        return _ended(self._voice(text).prose(draw), replace(facts, stop=())).text
+
+    def _voice(self, text: str) -> Voice:
+        opening = text[:_OPENING].lstrip().partition("\n\n")[0]
+        return max(self._voices, key=lambda voice: voice.share(opening)) if len(self._voices) > 1 else self._voices[0]
+
+    def _draw(self, key: str) -> Draw:
+        data = key.encode("utf-8", "surrogatepass")
+        return Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+
+
+class Voice:
+    """How the model answers in one language."""
+
+    def __init__(self, grammar: Grammar, manners: Manners) -> None:
         self._grammar = grammar
         self._manners = manners
-        self._key = seed.to_bytes(16, "big", signed=True)
         self._forms: Mapping[str, Callable[[Asked, str, Draw], str]] = MappingProxyType(
             {
                 "classify": self._classified,
@@ -153,16 +198,16 @@ class Answers:
                 "labels": self._labels,
                 "examples": self._examples,
                 "translation": self._translation,
-                "prose": lambda asked, text, draw: self._prose(draw),
+                "prose": lambda asked, text, draw: self.prose(draw),
             }
         )
 
-    def said(self, text: str, facts: Facts) -> Said:
-        """The answer to one text of a call, cut where the call says."""
-        if facts.task == "translation":
-            return Said(translated(text, facts.target))
-        data = f"{facts.drawn}\x1f{text}".encode("utf-8", "surrogatepass")
-        draw = Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+    def share(self, text: str) -> int:
+        """How many characters of `text` are of this language."""
+        return len(self._grammar.script.findall(text))
+
+    def answered(self, text: str, facts: Facts, draw: Draw) -> Said:
+        """The answer, good or bad, cut where the call says."""
         manners, grammar = self._manners, self._grammar
         left = draw()
         if left < manners.refused:
@@ -172,20 +217,28 @@ class Answers:
             return Said("", "content_filter")
         left -= manners.filtered
         if left < manners.malformed:
-            return _ended(f"{_one(grammar.ramblings, draw)} {self._prose(draw)}", facts)
+            rambling = _one(grammar.ramblings, draw)
+            return _ended(f"{rambling}{grammar.forms['between']}{self.prose(draw)}", facts)
         left -= manners.malformed
+        schema, text = _wanted(text, facts)
         asked = recognised(text, facts.stop, grammar)
-        answer = self._forms[asked.form](asked, text, draw)
+        answer = self._forms[asked.form](asked, text, draw) if schema is None else self._shaped(schema, asked, text, draw)
         if left < manners.truncated:
             cut = _ended(answer[: max(1, int(len(answer) * (0.2 + 0.7 * draw())))], facts)
             return Said(cut.text, "length")
         return _ended(answer, facts)
 
+    def _shaped(self, schema: Mapping[str, object], asked: Asked, text: str, draw: Draw) -> str:
+        """An object as the schema says: its lists have as many items as the prompt asks for."""
+        many = asked.last - asked.first + 1 if asked.last > asked.first else _USUAL
+        maker = Maker(schema, draw, lambda: self._proposed(1, text, draw)[0], lambda: self._sentence(draw), many)
+        return dumps(maker.made(schema), ensure_ascii=False)
+
     def _sentence(self, draw: Draw) -> str:
         return _one(self._grammar.sentences, draw).grown(draw)
 
-    def _prose(self, draw: Draw) -> str:
-        return " ".join(self._sentence(draw) for _ in range(2 + int(draw() * 3)))
+    def prose(self, draw: Draw) -> str:
+        return self._grammar.forms["between"].join(self._sentence(draw) for _ in range(2 + int(draw() * 3)))
 
     def _proposed(self, count: int, text: str, draw: Draw) -> list[str]:
         """New tasks, some of them hardly new."""
@@ -196,7 +249,7 @@ class Answers:
         for _ in range(count):
             old = stale if self._manners.come == "whole_replies" else draw() < share
             if old and shown:
-                found.append(f"{_one(shown, draw).rstrip(' .?!')}{_one(grammar.tails, draw)}.")
+                found.append(f"{_one(shown, draw).rstrip(_ENDS)}{_one(grammar.tails, draw)}{grammar.forms['end']}")
             else:
                 found.append(_one(grammar.tasks, draw).grown(draw))
         return found
@@ -230,7 +283,7 @@ class Answers:
     def _examples(self, asked: Asked, text: str, draw: Draw) -> str:
         forms = self._grammar.forms
         if draw() < 0.3:
-            return forms["output"].format(text=self._prose(draw))
+            return forms["output"].format(text=self.prose(draw))
         field = _one(self._grammar.fields, draw)
         parts = []
         for n in range(1, 2 + int(draw() * 3)):
@@ -271,6 +324,18 @@ def _numbered(form: str, end: str, stop: tuple[str, ...], grammar: Grammar) -> A
     numbers = [int(match.group(1)) for text in stop if (match := _STOP_NUMBER.match(text))]
     last = numbers[0] - 1 if numbers else first + _USUAL - 1
     return Asked(form, first, min(max(first, last), first + _MOST), begun=begun is not None)
+
+
+def _wanted(text: str, facts: Facts) -> tuple[Mapping[str, object] | None, str]:
+    """The schema that a call asks for, by its field or at the end of its prompt, and the prompt without it."""
+    found = _SCHEMA.search(text)
+    try:
+        said = loads(found.group(1)) if found else None
+    except ValueError:
+        said = None
+    if found is None or not isinstance(said, dict):
+        return facts.schema, text
+    return facts.schema or said, text[: found.start()]
 
 
 def _one(choices: tuple[T, ...] | list[T], draw: Draw) -> T:

@@ -24,11 +24,15 @@ class Price:
     tokens_out: int = 0
     characters: int = 0
     requests: int = 0
+    tokens_cached: int | None = None
+    """Prompt tokens that came from a cache; `None`: as the others."""
 
     def of(self, used: Weight) -> int:
         """What a call costs in nano-units, a part of one rounded up."""
+        cached = self.tokens_in if self.tokens_cached is None else self.tokens_cached
         parts = (
-            used.tokens_in * self.tokens_in
+            (used.tokens_in - used.tokens_cached) * self.tokens_in
+            + used.tokens_cached * cached
             + used.tokens_out * self.tokens_out
             + used.characters * self.characters
             + used.requests * self.requests
@@ -39,9 +43,11 @@ class Price:
 def read_price(table: Table) -> Price:
     """A price in units of money for a million tokens, characters or requests."""
     names = ("tokens_in", "tokens_out", "characters", "requests")
-    price = Price(**{name: round(table.number(name, 0.0) * 1_000_000_000) for name in names})
+    nano = {name: round(table.number(name, 0.0) * 1_000_000_000) for name in names}
+    cached = round(table.number("tokens_cached", 0.0) * 1_000_000_000) if "tokens_cached" in table else None
+    table.value("tokens_cached")
     table.close()
-    return price
+    return Price(**nano, tokens_cached=cached)
 
 
 @dataclass(slots=True)
@@ -58,6 +64,7 @@ class Page:
     bound: Counter[str] = field(default_factory=Counter)
     """How often each limit was the one that refused."""
     tokens_in: int = 0
+    tokens_cached: int = 0
     tokens_out: int = 0
     characters: int = 0
     money: int = 0
@@ -93,6 +100,7 @@ class Page:
         """A call ended; `broken` says how its answer broke, if it did."""
         self._inside.discard(number)
         self.tokens_in += used.tokens_in
+        self.tokens_cached += used.tokens_cached
         self.tokens_out += used.tokens_out
         self.characters += used.characters
         self.money += used.money
@@ -111,6 +119,7 @@ class Page:
             "refused": _plain(self.refused),
             "bound": _plain(self.bound),
             "tokens_in": self.tokens_in,
+            "tokens_cached": self.tokens_cached,
             "tokens_out": self.tokens_out,
             "characters": self.characters,
             "money_nano": self.money,

@@ -53,6 +53,8 @@ class Weight(NamedTuple):
     characters: int = 0
     money: int = 0
     """Nano-units of the script's currency."""
+    tokens_cached: int = 0
+    """Of `tokens_in`, those that came from a cache."""
 
 
 class Reading(NamedTuple):
@@ -111,6 +113,10 @@ class Facts:
     longest: int = 0
     """Characters of the longest text."""
     stream: bool = False
+    schema: Mapping[str, object] | None = None
+    """JSON schema that the answer has to fit; an empty one is any object."""
+    usage: bool = False
+    """Whether a stream was asked to tell its usage."""
 
 
 class Said(NamedTuple):
@@ -126,6 +132,13 @@ class Answered:
 
     said: tuple[Said, ...]
     used: Weight
+    thoughts: tuple[str, ...] = ()
+    """What was thought before each answer; its tokens are part of those used."""
+    cached: int = 0
+    """Of the prompt's tokens, those that came from a cache."""
+
+    def thought(self, n: int) -> str:
+        return self.thoughts[n] if n < len(self.thoughts) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +164,38 @@ class Slip:
     readings: tuple[Reading, ...] = ()
     hint: float | None = None
     """Seconds after which to try again."""
+    silent: bool = False
+    """The answer does not tell its usage."""
+
+
+class Part(StrEnum):
+    """What a frame of a stream is there for."""
+
+    OPEN = "open"
+    TEXT = "text"
+    CLOSE = "close"
+    """Says why the answer ended."""
+    USAGE = "usage"
+    END = "end"
+
+
+class Frame(NamedTuple):
+    """A frame of a stream as its vendor writes it, and how many tokens the model made for it."""
+
+    part: Part
+    data: bytes
+    tokens: int = 0
+
+
+class Stream(NamedTuple):
+    """An answer in frames, in the order in which they go out."""
+
+    headers: Mapping[str, str]
+    frames: tuple[Frame, ...]
+    error: bytes
+    """Frames of a failure in the middle."""
+    comment: bytes = b""
+    """What keeps the connection alive while a call waits; empty where the vendor sends nothing."""
 
 
 class Response(NamedTuple):

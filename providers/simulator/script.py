@@ -32,6 +32,8 @@ class AccountPlan:
     """Empty: any name is taken."""
     largest: int = 0
     """Tokens of one call, prompt and answer, or characters of one text; 0 is no such limit."""
+    cached: float = 0.0
+    """Share of each prompt that comes from a cache."""
     prices: tuple[tuple[str, Price], ...] = ()
     """By model; the one named `*` is for all others."""
     limits: tuple[LimitPlan, ...] = ()
@@ -68,6 +70,7 @@ def _read_account(table: Table) -> AccountPlan:
         prefix=table.word("prefix", ""),
         models=table.words("models"),
         largest=table.whole("largest", 0),
+        cached=table.share("cached"),
         prices=tuple((model, read_price(prices.table(model))) for model in prices.names()),
         limits=tuple(read_limit(limit) for limit in table.tables("limits")),
         weather=read_weather(table.table("weather")),

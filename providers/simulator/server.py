@@ -10,14 +10,15 @@ import errno
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
 from aiohttp import web
 
-from providers.simulator import script
+from providers.simulator import dialects, script
+from providers.simulator.dialects import Talker
 from providers.simulator.script import Script, ScriptError
 from providers.simulator.world import Arrival, Break, Call, World
 
@@ -83,22 +84,30 @@ def _received(request: web.Request, body: bytes) -> Call:
 async def _sent(request: web.Request, arrival: Arrival, began: float) -> web.StreamResponse:
     """Write the answer, as much of it and as slowly as it has been decided."""
     response = web.StreamResponse(status=arrival.status, headers=arrival.headers)
-    response.content_length = len(arrival.body)
-    if arrival.broken is None and arrival.pieces == 1:
+    if not arrival.stream:
+        response.content_length = len(arrival.body)
+    if arrival.broken is None and arrival.pieces == 1 and not arrival.stream:
         await _until(began + arrival.seconds)
     await response.prepare(request)
     if arrival.broken is Break.AFTER_HEADERS:
         _reset(request)
         return response
-    size = -(-arrival.sent // arrival.pieces) or 1
-    for n in range(arrival.pieces):
-        await _until(began + arrival.first_byte + (arrival.seconds - arrival.first_byte) * (n + 1) / arrival.pieces)
-        await response.write(arrival.body[n * size : min((n + 1) * size, arrival.sent)])
+    for when, data in arrival.stream or _even(arrival):
+        await _until(began + when)
+        await response.write(data)
     if arrival.broken is Break.IN_BODY and request.transport is not None:
         request.transport.close()
         return response
     await response.write_eof()
     return response
+
+
+def _even(arrival: Arrival) -> Iterator[tuple[float, bytes]]:
+    """What goes out of a body whose length was told, in its pieces."""
+    size = -(-arrival.sent // arrival.pieces) or 1
+    for n in range(arrival.pieces):
+        when = arrival.first_byte + (arrival.seconds - arrival.first_byte) * (n + 1) / arrival.pieces
+        yield when, arrival.body[n * size : min((n + 1) * size, arrival.sent)]
 
 
 async def _until(moment: float) -> None:
@@ -121,7 +130,7 @@ def _json(value: object) -> web.Response:
 @asynccontextmanager
 async def running(script: Script, port: int, seed: int = 0) -> AsyncIterator[str]:
     """The server while the block runs; gives its address. Port 0 is any that is free; `OSError` for one in use."""
-    runner = web.AppRunner(Server(script, seed).app(), access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(Server(script, seed).app(), access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, HOST, port)
@@ -178,6 +187,7 @@ def announced(script: Script, address: str) -> list[str]:
     lines = [f"simulator at {address}; its books are at {address}/_books"]
     for account in script.accounts:
         keys = ", ".join(account.keys) or "any key, or none"  # a name and a secret are two parts of one
-        home = "/v1" if account.dialect == "openai" else ""
+        dialect = dialects.find(account.dialect)
+        home = dialect.home if isinstance(dialect, Talker) else ""
         lines.append(f"  {account.name}: {account.dialect}, base_url = {address}{account.prefix}{home}, key: {keys}")
     return lines

@@ -35,7 +35,11 @@ class Event(StrEnum):
     DRIP = "drip"
     """The body comes whole, but very slowly."""
     MALFORMED = "malformed"
-    """The body is no JSON."""
+    """The body is no JSON, or one frame of a stream is none."""
+    STREAM_ERROR = "stream_error"
+    """A stream fails after some of its text, and says so; any other answer is not touched."""
+    UNENDED = "unended"
+    """A stream closes in good order after its text, without a word that it ended."""
     PARTIAL = "partial"
     """Of several texts one gets no translation."""
 
@@ -49,6 +53,19 @@ class Telling(StrEnum):
     """Numbers that have nothing to do with the limits; as a hint: a day."""
 
 
+class Form(NamedTuple):
+    """How an answer is written, beside what it says."""
+
+    silent: bool = False
+    """It does not tell its usage."""
+    crlf: bool = False
+    """Lines of a stream end with CR and LF."""
+    ragged: bool = False
+    """A stream's bytes go out in pieces that are cut anywhere, inside characters as well."""
+    kept_alive: bool = False
+    """While a call waits, comments come before a stream, and blank lines before JSON, of vendors that do so."""
+
+
 class Fate(NamedTuple):
     """What the weather holds for one call."""
 
@@ -59,6 +76,7 @@ class Fate(NamedTuple):
     tokens_per_second: float
     headers: Telling
     hint: Telling
+    form: Form = Form()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +109,10 @@ class Sky:
     headers_wrong: float = 0.0
     hint_missing: float = 0.0
     hint_absurd: float = 0.0
+    usage_missing: float = 0.0
+    crlf: float = 0.0
+    ragged: float = 0.0
+    kept_alive: float = 0.0
 
     def fate(self, rng: Random) -> Fate:
         left = rng.random()
@@ -107,6 +129,9 @@ class Sky:
             self.tokens_per_second.draw(rng),
             _telling(self.headers_missing, self.headers_wrong, rng),
             _telling(self.hint_missing, self.hint_absurd, rng),
+            Form(
+                *(bool(share) and rng.random() < share for share in (self.usage_missing, self.crlf, self.ragged, self.kept_alive))
+            ),
         )
 
 
@@ -190,6 +215,8 @@ def _read_sky(table: Table, usual: Sky) -> Sky:
         "cut_body": (Event.CUT, 200),
         "slow_drip": (Event.DRIP, 200),
         "malformed_json": (Event.MALFORMED, 200),
+        "stream_error": (Event.STREAM_ERROR, 200),
+        "stream_without_end": (Event.UNENDED, 200),
         "partial_answers": (Event.PARTIAL, 200),
     }
     for key, what in named.items():
@@ -202,7 +229,8 @@ def _read_sky(table: Table, usual: Sky) -> Sky:
     if sum(shares.values()) > 1.0 + 1e-9:
         raise table.wrong("", f"has shares that add up to {sum(shares.values()):g}, which is more than 1")
     tellings = ("headers_missing", "headers_wrong", "hint_missing", "hint_absurd")
-    told = {key: table.share(key, getattr(usual, key)) for key in tellings}
+    forms = ("usage_missing", "crlf", "ragged", "kept_alive")
+    told = {key: table.share(key, getattr(usual, key)) for key in (*tellings, *forms)}
     for one, other in (tellings[:2], tellings[2:]):
         if told[one] + told[other] > 1.0 + 1e-9:
             raise table.wrong(one, f"and {other} add up to more than 1")

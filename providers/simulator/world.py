@@ -7,16 +7,14 @@ drive the same accounts through `arrive` and `depart`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from random import Random
 from types import MappingProxyType
 from typing import NamedTuple
 
-from providers.simulator import books, data, dialects
-from providers.simulator.account import Account
-from providers.simulator.answers import Answers, count_tokens, read_grammar
-from providers.simulator.books import Page, Price
+from providers.simulator import books, data
+from providers.simulator.answers import AUTO, Answers, count_tokens, read_grammar
 from providers.simulator.calls import (
     SECOND,
     Answered,
@@ -31,13 +29,14 @@ from providers.simulator.calls import (
     Slip,
     Weight,
 )
-from providers.simulator.dialects import Dialect, Opened, Unreadable
-from providers.simulator.script import AccountPlan, Script
+from providers.simulator.dialects import Opened, Unreadable
+from providers.simulator.script import Script
+from providers.simulator.site import Charge, Site
+from providers.simulator.streams import ALIVE_SECONDS, Piece, Played, play
 from providers.simulator.tables import parsed
 from providers.simulator.weather import ABSURD_SECONDS, Event, Fate, Telling, fate
 
 _NOBODY = Facts("", requests=0)
-_FREE = Price()
 _UNREAD = Weight(requests=1)
 
 
@@ -90,63 +89,10 @@ class Arrival:
     """Bytes of the body that go out."""
     pieces: int = 1
     """Parts in which the body goes out, spread evenly from the first byte to the last."""
+    stream: tuple[Piece, ...] = ()
+    """Where the answer is a stream, or begins while its call still waits: bytes, and the seconds from its coming when they go
+    out, in order; together they are the body. Its length is not told beforehand."""
     charge: Charge | None = field(default=None, repr=False)
-
-
-@dataclass(slots=True)
-class Charge:
-    """What an admitted call still owes its account. Settled once."""
-
-    site: Site
-    key: str
-    model: str
-    weight: Weight
-    used: Weight
-    broken: str
-    settled: bool = False
-
-
-class Site:
-    """An account in action: its limits, its books, its prices and its dialect."""
-
-    def __init__(self, plan: AccountPlan) -> None:
-        self.plan = plan
-        self.dialect: Dialect = dialects.find(plan.dialect)
-        self.account = Account(plan.limits)
-        self.total = Page()
-        self.pages = {key: Page() for key in plan.keys or ("any",)}
-        self._prices = dict(plan.prices)
-
-    def page(self, key: str) -> Page:
-        """A key that the script does not name is not written down: it might be a real one."""
-        return self.pages["any" if not self.plan.keys else key]
-
-    def price(self, model: str) -> Price:
-        return self._prices.get(model) or self._prices.get("*", _FREE)
-
-    def has(self, key: str) -> bool:
-        return not self.plan.keys or key in self.plan.keys
-
-    def locked(self, key: str, seconds: float) -> Refused | None:
-        """A key that has been revoked, or credit that has run out by the script."""
-        weather = self.plan.weather
-        if seconds >= weather.revoked.get(key, float("inf")):
-            return Refused(Kind.AUTH, "This key has been revoked.")
-        if seconds >= weather.credit_ends:
-            return Refused(Kind.QUOTA, "This account has no credit left; see its billing.")
-        return None
-
-    def unfit(self, facts: Facts, weight: Weight) -> Refused | None:
-        """What no quota has to be asked about."""
-        plan = self.plan
-        if plan.models and facts.task != "models" and facts.model and facts.model not in plan.models:
-            return Refused(Kind.UNKNOWN, f"There is no model {facts.model!r} here.")
-        if plan.largest and facts.task == "translation" and facts.longest > plan.largest:
-            message = f"A text has {facts.longest} characters, of which {plan.largest} are allowed."
-            return Refused(Kind.TOO_BIG, message, most=plan.largest)
-        if plan.largest and facts.task != "translation" and (asked := weight.tokens_in + weight.tokens_out) > plan.largest:
-            return Refused(Kind.TOO_BIG, f"This model takes {plan.largest} tokens, prompt and answer together, not {asked}.")
-        return None
 
 
 class World:
@@ -155,7 +101,9 @@ class World:
     def __init__(self, script: Script, seed: int = 0) -> None:
         self.script = script
         self._seed = seed
-        self._answers = Answers(read_grammar(parsed(data.grammar(script.answers.language))), script.answers, seed)
+        spoken = data.languages() if script.answers.language == AUTO else [script.answers.language]
+        grammars = tuple(read_grammar(parsed(data.grammar(language))) for language in spoken)
+        self._answers = Answers(grammars, script.answers, seed)
         self.reset()
 
     def reset(self) -> None:
@@ -235,16 +183,31 @@ class World:
 
     def _admitted(self, visit: _Visit, facts: Facts, weight: Weight) -> Arrival:
         site, met = visit.site, visit.met
-        said = [self._answers.said(text, facts) for text in facts.texts]
-        if met.event is Event.PARTIAL and facts.task == "translation" and len(said) > 1:
-            said[int(visit.rng.random() * len(said))] = Said("", "missing")
-        out = sum(count_tokens(answer.text) for answer in said) if facts.max_tokens else 0
-        used = weight._replace(tokens_out=out)
-        response = site.dialect.answer(facts, Answered(tuple(said), used), visit.slip(facts.model))
+        answered = _answered(self._answers, facts, weight, site.plan.cached)
+        if met.event is Event.PARTIAL and facts.task == "translation" and len(answered.said) > 1:
+            answered = _partial(answered, visit.rng)
+        for page in (site.total, site.page(visit.key)):
+            page.admit(visit.number, weight, visit.at)
         broken = _BREAKS.get(met.event)
+        charge = Charge(site, visit.key, facts.model, weight, answered.used, broken or "", visit.now)
         if broken is not Break.BEFORE_HEADERS:  # what never reached the client is not billed
-            used = used._replace(money=site.price(facts.model).of(used))
-        seconds = met.first_byte + out / met.tokens_per_second
+            charge.used = charge.used._replace(money=site.price(facts.model).of(charge.used))
+        slip = visit.slip(facts.model)
+        if facts.stream and site.talker is not None:
+            stream = site.talker.stream(facts, answered, slip)
+            drip = site.plan.weather.sky_at(visit.now).drip_seconds
+            return self._streamed(visit, stream.headers, play(stream, met, drip, visit.rng), charge)
+        arrival = self._whole(visit, site.dialect.answer(facts, answered, slip), charge)
+        if site.talker is not None and site.talker.waits and met.form.kept_alive and broken is None:
+            waits = tuple((n * ALIVE_SECONDS, site.talker.waits) for n in range(int(met.first_byte / ALIVE_SECONDS) + 1))
+            body = b"".join(data for _, data in waits) + arrival.body
+            return replace(arrival, stream=(*waits, (arrival.seconds, arrival.body)), body=body, sent=len(body), first_byte=0.0)
+        return arrival
+
+    def _whole(self, visit: _Visit, response: Response, charge: Charge) -> Arrival:
+        """An answer in one piece, or what the weather leaves of it."""
+        met, broken = visit.met, _BREAKS.get(visit.met.event)
+        seconds = met.first_byte + charge.used.tokens_out / met.tokens_per_second
         sent, pieces = len(response.body), 1
         match met.event:
             case Event.MALFORMED:
@@ -255,12 +218,10 @@ class World:
             case Event.RESET_AFTER | Event.RESET_BEFORE:
                 sent = 0
             case Event.DRIP:
-                pieces, seconds = 20, met.first_byte + max(seconds, site.plan.weather.sky_at(visit.now).drip_seconds)
-        for page in (site.total, site.page(visit.key)):
-            page.admit(visit.number, weight, visit.at)
+                pieces, seconds = 20, met.first_byte + max(seconds, visit.site.plan.weather.sky_at(visit.now).drip_seconds)
         return Arrival(
             number=visit.number,
-            account=site.plan.name,
+            account=visit.site.plan.name,
             admitted=True,
             kind=None,
             status=response.status,
@@ -271,7 +232,29 @@ class World:
             broken=broken,
             sent=sent,
             pieces=pieces,
-            charge=Charge(site, visit.key, facts.model, weight, used, broken or ""),
+            charge=charge,
+        )
+
+    def _streamed(self, visit: _Visit, headers: Mapping[str, str], played: Played, charge: Charge) -> Arrival:
+        """A stream, or what the weather leaves of it. It costs what was made of it."""
+        early = charge.broken in (Break.BEFORE_HEADERS, Break.AFTER_HEADERS)
+        pieces = () if early else played.pieces
+        charge.spoken = () if early else played.spoken
+        body = b"".join(data for _, data in pieces)
+        return Arrival(
+            number=visit.number,
+            account=visit.site.plan.name,
+            admitted=True,
+            kind=None,
+            status=200,
+            headers=headers,
+            body=body,
+            first_byte=min(pieces[0][0], visit.met.first_byte) if pieces else visit.met.first_byte,
+            seconds=visit.met.first_byte if early else played.seconds,
+            broken=_BREAKS.get(visit.met.event),
+            sent=len(body),
+            stream=pieces,
+            charge=charge,
         )
 
     def _arrival(self, account: str, kind: Kind | None, response: Response, seconds: float) -> Arrival:
@@ -295,6 +278,8 @@ class World:
             return
         charge.settled = True
         site = charge.site
+        if charge.spoken:
+            charge.left(now)
         site.account.settle(charge.model, charge.weight, charge.used, round(now * SECOND))
         for page in (site.total, site.page(charge.key)):
             page.depart(arrival.number, charge.used, charge.broken)
@@ -334,7 +319,34 @@ class _Visit(NamedTuple):
                 hint = None
             case Telling.WRONG:
                 hint = ABSURD_SECONDS
-        return Slip(self.number, self.now, readings, hint)
+        return Slip(self.number, self.now, readings, hint, self.met.form.silent)
+
+
+def _answered(answers: Answers, facts: Facts, weight: Weight, cached: float) -> Answered:
+    """What is said to each text, after what is thought; both share the tokens that the call allows."""
+    said, thoughts = [], []
+    for text in facts.texts:
+        thought = answers.thought(text, facts)
+        left = facts.max_tokens - count_tokens(thought)
+        thoughts.append(thought)
+        if not thought:
+            said.append(answers.said(text, facts))
+        elif left > 0:
+            said.append(answers.said(text, replace(facts, max_tokens=left)))
+        else:
+            said.append(Said("", "length"))
+    made = [*thoughts, *(answer.text for answer in said)]
+    out = sum(map(count_tokens, made)) if facts.max_tokens else 0
+    from_cache = int(weight.tokens_in * cached)
+    used = weight._replace(tokens_out=out, tokens_cached=from_cache)
+    return Answered(tuple(said), used, tuple(thoughts), from_cache)
+
+
+def _partial(answered: Answered, rng: Random) -> Answered:
+    """Of several texts one gets no translation."""
+    said = list(answered.said)
+    said[int(rng.random() * len(said))] = Said("", "missing")
+    return replace(answered, said=tuple(said))
 
 
 def _wrong(reading: Reading) -> Reading:

@@ -2,120 +2,151 @@
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import providers
 from engine.core.faults import Fault, FaultKind
-from engine.core.http import HttpResponse, Stamp
-from engine.core.keys import sources
+from engine.core.http import HttpResponse
 from engine.core.language import Inquiry, Languages
 from engine.core.text import utf8_bytes, utf16_units, words
-from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Reply, Stop, Translation
-from providers import Provider
+from engine.core.types import Call, Chat, Completion, Decoding, Message, Reply, Stop, Translation, Usage
+from providers import Provider, contract
+from providers.contract import Exchange
 
-STAMP = Stamp(1_767_225_600.0, "nonce", "a-secret-key-of-forty-characters-1234567")
-DECODING = Decoding(max_tokens=64, temperature=0.5, stop=("\n\n",))
-CALLS: dict[type, Call] = {
-    Chat: Chat((Message("system", "Be brief."), Message("user", "Name a river.")), DECODING),
-    Completion: Completion("A river: ", DECODING),
-    Translation: Translation("Name a river.", "en", "de"),
-}
+HERE = Path(__file__).parent
+SAME = {"local": "llama_cpp"}
+"""Files whose server is another file's."""
 
-every = pytest.mark.parametrize("provider", [providers.find(name) for name in providers.names()], ids=providers.names())
+every = pytest.mark.parametrize("name", providers.names())
 """Once for each file in the folder."""
+RECORDED = [name for name in providers.names() if (HERE / SAME.get(name, name) / "exchanges.jsonl").exists()]
+DECODING = Decoding(max_tokens=64, temperature=0.5, stop=("\n\n",))
 
 
-def lane(provider: Provider) -> LanePlan:
-    return LanePlan(provider="any", model="a-model" if provider.models else "", base_url="http://127.0.0.1:9/v1")
+@cache
+def exchanges(name: str) -> tuple[Exchange, ...]:
+    return tuple(contract.read((HERE / SAME.get(name, name) / "exchanges.jsonl").read_text(encoding="utf-8")))
 
 
-def calls(provider: Provider) -> list[Call]:
-    return [CALLS[kind] for kind in provider.accepts]
-
-
-@every
-def test_has_the_methods_of_the_protocol(provider: Provider) -> None:
-    """Every method stands there with the protocol's parameters under the protocol's names."""
-    for name, method in inspect.getmembers(Provider, inspect.isfunction):
-        if not name.startswith("_"):
-            wanted = list(inspect.signature(method).parameters)[1:]
-            assert list(inspect.signature(getattr(provider, name)).parameters) == wanted
+@pytest.mark.parametrize("name", RECORDED)
+def test_keeps_the_contract(name: str) -> None:
+    """The function that ships with the product finds nothing wrong, on exchanges written from the vendor's documentation."""
+    contract.check(providers.find(name), exchanges(name))
 
 
 @every
-def test_says_what_it_can(provider: Provider) -> None:
-    """Kinds of call, calls a request, need of a model, style and place of the key are known before anything is sent."""
-    assert provider.accepts
-    assert set(provider.accepts) <= set(CALLS)
-    assert provider.texts >= 1
-    assert isinstance(provider.models, bool)
-    if {Chat, Completion} & set(provider.accepts):
-        assert {"chat": Chat, "completion": Completion}[provider.style(lane(provider))] in provider.accepts
-    key = provider.key(replace(lane(provider), base_url=None))
-    assert key is None or sources(key)
-    assert provider.limit is None or provider.limit >= 1
-    assert provider.request_limit is None or provider.request_limit >= (provider.limit or 1)
-    assert provider.languages is None or isinstance(provider.languages, Languages | Inquiry)
+def test_has_the_form_of_a_provider(name: str) -> None:
+    """Whatever has been recorded of its server; for a language model's, that is a must."""
+    provider = providers.find(name)
+    contract.check_form(provider)
+    assert name in RECORDED or provider.accepts == (Translation,)
 
 
-@every
-def test_encode_is_pure(provider: Provider) -> None:
-    """The same call, lane and stamp make the same request, one that can be sent, whatever was encoded in between."""
-    for call in calls(provider):
-        first = provider.encode((call,), lane(provider), STAMP)
-        for other in calls(provider):
-            provider.encode((other,), replace(lane(provider), model="another"), replace(STAMP, nonce="other", key=""))
-        assert provider.encode((call,), lane(provider), STAMP) == first
-        assert first.method in ("GET", "POST")
-        assert first.url.startswith(("http://", "https://"))
-        assert all(isinstance(part, str) for pair in first.headers.items() for part in pair)
-        assert isinstance(first.body, bytes)
+@settings(derandomize=True, max_examples=150, deadline=None)
+@given(st.sampled_from(RECORDED), st.data())
+def test_any_bytes_are_heard_or_a_fault(name: str, data: st.DataObject) -> None:
+    """Whatever a server sends is a reply or a fault, never an error; how a stream is cut into pieces makes no difference."""
+    provider = providers.find(name)
+    recorded = data.draw(st.sampled_from(exchanges(name)))
+    at = data.draw(st.integers(0, len(recorded.body)))
+    junk = data.draw(
+        st.binary(max_size=40) | st.sampled_from([b"data: {}\n\n", b'{"error": 1}', b"\r\n", b"data: [1]\n\n", b"{}\n"])
+    )
+    body = recorded.body[:at] + junk + recorded.body[at + data.draw(st.integers(0, 20)) :]
+    call = contract.CALLS[provider.accepts[0]]
+    (outcome,) = provider.decode((call,), HttpResponse(data.draw(st.integers(100, 599)), {}, body))
+    assert isinstance(outcome, Reply | Fault)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
+    pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    if provider.reader(call) is not None:
+        assert heard(provider, call, [body]) == heard(provider, call, pieces)
 
 
-@every
-def test_key_shows_in_no_repr(provider: Provider) -> None:
-    """A request may be logged: its repr holds neither the key nor what it says."""
-    for call in calls(provider):
-        assert STAMP.key not in repr(provider.encode((call,), lane(provider), STAMP))
-
-
-@every
-@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500, 503, 529])
-@pytest.mark.parametrize(
-    "body", [b"", b"\xff\x00", b"<html>", b"null", b"[]", b"{}", b'{"error": {"message": "a text", "code": 429}}']
-)
-def test_decode_is_total_and_repeatable(provider: Provider, status: int, body: bytes) -> None:
-    """Any answer gives one reply or fault a call, the same each time; an error status never gives a reply."""
-    for call in calls(provider):
-        response = HttpResponse(status, {"content-type": "application/json"}, body)
-        (first,) = provider.decode((call,), response)
-        (second,) = provider.decode((call,), response)
-        assert isinstance(first, Reply | Fault)
-        assert repr(first) == repr(second)
-        assert isinstance(first, Fault) or status == 200
-
-
-@every
-@pytest.mark.parametrize("stream", [b"", b"\xff\x00\n\n", b"data: {}\n\n", b"data: null\n\n", b"{}\n", b": ping\n\n", b"data: {"])
-def test_reader_of_nothing_is_broken(provider: Provider, stream: bytes) -> None:
-    """A stream that says nothing ends BROKEN, with an estimate of its cost, or in a fault that was billed."""
-    for call in calls(provider):
-        if (reader := provider.reader(call)) is None:
-            continue
+def heard(provider: Provider, call: Call, chunks: list[bytes]) -> tuple[Reply, str]:
+    """What a reader makes of a stream; it is not fed again after a fault."""
+    reader, said = provider.reader(call), ""
+    assert reader is not None
+    for chunk in chunks:
         try:
-            assert reader.feed(stream) == ""
+            reader.feed(chunk)
         except Fault as fault:
-            assert fault.billed
-        reply = reader.close()
-        assert (reply.text, reply.stop, reply.usage.estimated, reply.usage.answer) == ("", Stop.BROKEN, True, 0)
-        assert reply.usage.prompt == provider.weigh(call).prompt
-        assert not reader.began
-        assert not reader.ended
+            said = str(fault)
+            break
+    return reader.close(), said
+
+
+# The contract finds what is wrong
+
+
+@dataclass(frozen=True)
+class Bent:
+    """A provider with one method bent."""
+
+    inner: Provider
+    method: str
+    by: Callable[..., Any]
+
+    def __getattr__(self, name: str) -> Any:
+        return self.by if name == self.method else getattr(self.inner, name)
+
+
+OPENAI = providers.find("openai")
+FAULT = Fault(FaultKind.BAD, f"the key {contract.KEY} is wrong")
+
+
+@pytest.mark.parametrize(
+    ("method", "by", "sentence"),
+    [
+        ("decode", lambda calls, response: (Reply(text="", stop=Stop.END, usage=Usage()),), "gives a reply to HTTP 400"),
+        ("decode", lambda calls, response: (), "one outcome a call"),
+        ("decode", lambda calls, response: (FAULT,), "repeats the key"),
+        ("weigh", lambda call: Usage(requests=2), "more than one request"),
+        ("weigh", lambda call: Usage(), "an estimate"),
+        ("weigh", lambda call: replace(OPENAI.weigh(call), tokens_out=5), "max_tokens"),
+        ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, extra={}), stamp), "extra fields"),
+        ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, reasoning_tokens=0), stamp), "reasoning_tokens"),
+        ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, base_url=None), stamp), "base_url"),
+        ("leaves_out", lambda lane, call: ("warmth",), "names of settings"),
+        ("reader", lambda call: None, "no reader"),
+        ("key", lambda lane: "sk-123", "neither env:NAME"),
+        ("style", lambda: "chat", "has to take"),
+    ],
+)
+def test_what_is_wrong_is_said(method: str, by: Callable[..., Any], sentence: str) -> None:
+    """A provider that breaks one of its promises is told which."""
+    with pytest.raises(AssertionError, match=sentence):
+        contract.check(Bent(OPENAI, method, by), exchanges("openai"))  # type: ignore[arg-type]
+
+
+def test_recorded_answers_are_really_compared() -> None:
+    """One wrong number in what is wanted, a stream that is missing, or a kind of fault that nobody recorded: each is said."""
+    good = list(exchanges("openai"))
+    wrong = [replace(good[0], wanted=({**good[0].wanted[0], "tokens_out": 5},)), *good[1:]]
+    with pytest.raises(AssertionError, match="tokens_out is 4, not 5"):
+        contract.check(OPENAI, wrong)
+    with pytest.raises(AssertionError, match="no recorded answer is a fault of kind network"):
+        contract.check(OPENAI, [one for one in good if one.wanted[0].get("fault") != "network"])
+    with pytest.raises(AssertionError, match="no recorded stream ends as broken"):
+        contract.check(OPENAI, [one for one in good if not (one.streamed and one.wanted[0].get("stop") == "broken")])
+
+
+def test_what_a_provider_raises_goes_on() -> None:
+    """A bug inside a method is shown with its own traceback, and a note on what it should have done."""
+
+    def fail(calls: Any, response: HttpResponse) -> Any:
+        raise KeyError("choices")
+
+    with pytest.raises(KeyError) as caught:
+        contract.check(Bent(OPENAI, "decode", fail), exchanges("openai"))  # type: ignore[arg-type]
+    assert "has to give a Fault" in caught.value.__notes__[0]
 
 
 def translators() -> list[Provider]:
@@ -155,10 +186,10 @@ def test_each_call_has_one_outcome(provider: Provider, status: int, body: bytes)
 def test_full_request_can_be_made(provider: Provider) -> None:
     """As many calls as a request may carry go into one; a text of another pair does not."""
     batch = tuple(Translation(f"Text {n}.", "en", "es") for n in range(provider.texts))
-    assert provider.encode(batch, lane(provider), STAMP).body
+    assert provider.encode(batch, contract.lane(provider), contract.STAMP).body
     if len(batch) > 1:
         with pytest.raises(ValueError, match="one pair"):
-            provider.encode((*batch[1:], Translation("x", "es", "en")), lane(provider), STAMP)
+            provider.encode((*batch[1:], Translation("x", "es", "en")), contract.lane(provider), contract.STAMP)
 
 
 @every_translator
@@ -168,11 +199,11 @@ def test_pair_that_a_vendor_has_not_is_never_sent(provider: Provider) -> None:
         assert provider.languages.pair("en", "es")
         for pair in (("en", "qqq"), ("qqq", "en"), ("en", "en")):
             with pytest.raises(Fault) as caught:
-                provider.encode((Translation("x", *pair),), lane(provider), STAMP)
+                provider.encode((Translation("x", *pair),), contract.lane(provider), contract.STAMP)
             assert caught.value.kind is FaultKind.BAD
     else:
         assert isinstance(provider.languages, Inquiry)
-        assert provider.languages.request(lane(provider)).method == "GET"
+        assert provider.languages.request(contract.lane(provider)).method == "GET"
 
 
 TEXTS = {
@@ -200,9 +231,9 @@ def asking(provider: Provider, text: str) -> list[Call]:
 
 @every
 @pytest.mark.parametrize("kind", TEXTS)
-def test_weighs_at_least_what_a_model_counts(provider: Provider, kind: str) -> None:
+def test_weighs_at_least_what_a_model_counts(name: str, kind: str) -> None:
     """A quota is reserved by the weight, so it bounds the tokens of prompt and answer from above, and is marked as a guess."""
-    text, tokens = TEXTS[kind]
+    provider, (text, tokens) = providers.find(name), TEXTS[kind]
     for call in asking(provider, text):
         usage = provider.weigh(call)
         assert usage.prompt >= tokens
@@ -210,8 +241,9 @@ def test_weighs_at_least_what_a_model_counts(provider: Provider, kind: str) -> N
 
 
 @every
-def test_longer_call_weighs_no_less(provider: Provider) -> None:
+def test_longer_call_weighs_no_less(name: str) -> None:
     """Whatever is added to a prompt, in any script, its weight does not fall, and every word of it is charged."""
+    provider = providers.find(name)
     texts = ["Sage mir warum 水は青い " * n for n in range(1, 40)]
     for kind in zip(*(asking(provider, text) for text in texts), strict=True):
         weights = [provider.weigh(call).prompt for call in kind]
@@ -220,6 +252,7 @@ def test_longer_call_weighs_no_less(provider: Provider) -> None:
 
 
 def test_finds_a_provider_by_the_name_of_its_file() -> None:
-    """`find` knows every name that `names` lists, and the dotted name of the same module."""
-    assert {"libretranslate", "local", "openai"} <= set(providers.names())
+    """`find` knows every name that `names` lists, and the dotted name of the same module; what dialects share is none."""
+    assert {"local", "openai", "deepseek", "anthropic"} <= set(providers.names())
+    assert not {"contract", "profile", "reading", "simulator"} & set(providers.names())
     assert providers.find("openai") is providers.find("providers.openai")

@@ -89,6 +89,8 @@ def test_answer_of_another_shape_is_malformed(body: Any) -> None:
         (400, "Please contact the server operator to get an API key", FaultKind.AUTH, None),
         (400, "Visit https://portal.libretranslate.com to get an API key", FaultKind.AUTH, None),
         (403, "Invalid API key", FaultKind.AUTH, None),
+        (403, "Clé API invalide", FaultKind.AUTH, None),
+        (400, "Invalid request: request (12) of the day, limit (2000)", FaultKind.BAD, None),
         (403, "Too many request limits violations", FaultKind.QUOTA, 600.0),
         (429, "Slowdown: 80 per 1 minute", FaultKind.RATE, 60.0),
         (429, "Slowdown: 3600 per 1 hour", FaultKind.RATE, 600.0),

@@ -5,12 +5,12 @@ Nothing here keeps anything between calls, or knows a quota: that is `world`'s.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from providers.simulator.calls import Answered, Facts, Kind, Received, Refused, Response, Slip
+from providers.simulator.calls import Answered, Facts, Kind, Received, Refused, Response, Slip, Stream
 
 
 class Unreadable(Exception):
@@ -35,7 +35,7 @@ class Dialect(Protocol):
     """What a vendor's server does at its borders."""
 
     @property
-    def paths(self) -> tuple[str, ...]:
+    def paths(self) -> Container[str]:
         """Those that it serves."""
 
     def opened(self, received: Received, keys: Sequence[str]) -> Opened:
@@ -53,6 +53,22 @@ class Dialect(Protocol):
 
     def refuse(self, facts: Facts, refused: Refused, slip: Slip) -> Response:
         """An error, as the vendor would send it. `facts` of a request that could not be read are empty."""
+
+
+@runtime_checkable
+class Talker(Dialect, Protocol):
+    """A language model's server, which streams."""
+
+    @property
+    def home(self) -> str:
+        """What a client's base address goes on with, behind the account's prefix."""
+
+    @property
+    def waits(self) -> bytes:
+        """What comes before a whole answer while its call waits, again and again; empty for most."""
+
+    def stream(self, facts: Facts, answered: Answered, slip: Slip) -> Stream:
+        """An answer in frames."""
 
 
 def names() -> list[str]:

@@ -1,200 +1,282 @@
-"""OpenAI's server: chat and legacy completions, the list of models, rate headers in Go's durations, errors by code.
+"""OpenAI's server: chat and legacy completions, streams, the list of models, rate headers in Go's durations, errors by code.
 
-Pure. Streams come later; until then a request for one is refused as a value that is not supported.
+Pure. What other vendors' servers do their own way is a `Vendor`, one file each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import orjson
 
-from providers.simulator.calls import Answered, Facts, Kind, Measure, Received, Refused, Response, Slip
+from providers.simulator.answers import count_tokens
+from providers.simulator.calls import Answered, Facts, Frame, Kind, Measure, Part, Received, Refused, Response, Said, Slip, Stream
 from providers.simulator.dialects import Opened, Unreadable
+from providers.simulator.streams import counted, deltas
+from providers.simulator.talk import EPOCH, Fields, duration, joined, limit, plain, prompts, schema, sse, stops, turns
 
 CHAT, COMPLETIONS, MODELS = "/v1/chat/completions", "/v1/completions", "/v1/models"
 _UNSAID = 256
 """Tokens of a chat that names no limit."""
-_EPOCH = 1_767_225_600
-"""The simulator's clock starts on 1 January 2026, so that the same calls get the same bytes."""
 _SHOWN = MappingProxyType({Measure.REQUESTS: "requests", Measure.TOKENS: "tokens"})
+_REASONING = re.compile(r"(?:o\d|gpt-[5-9])(?!.*chat)")
+_NEVER = ("max_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "stop")
+"""What models that reason refuse."""
 
 
-def duration(nanoseconds: int) -> str:
-    """As Go writes it, to the millisecond: `0s`, `9ms`, `1.2s`, `6m0s`, `1h0m0.5s`; more than nothing is at least `1ms`."""
-    millis = max((nanoseconds + 500_000) // 1_000_000, 1 if nanoseconds > 0 else 0)
-    if 0 < millis < 1000:
-        return f"{millis}ms"
-    minutes, rest = divmod(millis, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    seconds = f"{rest // 1000}" + (f".{rest % 1000:03}".rstrip("0") if rest % 1000 else "") + "s"
-    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + seconds
+class Spelled(NamedTuple):
+    """Status, type and code of an error."""
+
+    status: int
+    type: str | None
+    code: str | int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendor:
+    """What a server that speaks this dialect does its own way."""
+
+    root: str = "/v1"
+    completions: bool = True
+    spelled: Callable[[Refused], Spelled]
+    """How it spells an error."""
+    body: Callable[[str, Spelled], object]
+    """An error as it goes out."""
+    headers: Callable[[Slip], dict[str, str]]
+    refuses: Callable[[Fields], str | None]
+    """Why it would not take a request's settings."""
+    usage: str = "asked"
+    """Where a stream tells its usage: in a chunk of its own, `always` or if `asked`; in the `last`; in that one's `choice`."""
+    thinks: str = "hidden"
+    """Where a thought stands: in a field of that name, in the `content` between marks, in `parts` of the content, or `hidden`."""
+    filtered: str = "content_filter"
+    comment: bytes = b""
+    waits: bytes = b""
+    ends_errors: bool = False
+    """A stream that failed has the usual end behind its error."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenAI:
-    """The dialect."""
+    """The dialect, as a vendor bends it."""
 
-    paths: tuple[str, ...] = (CHAT, COMPLETIONS, MODELS)
+    vendor: Vendor
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        root = self.vendor.root
+        served = (f"{root}/chat/completions", f"{root}/models")
+        return (*served, f"{root}/completions") if self.vendor.completions else served
+
+    @property
+    def home(self) -> str:
+        return self.vendor.root
+
+    @property
+    def waits(self) -> bytes:
+        return self.vendor.waits
 
     def opened(self, received: Received, keys: Sequence[str]) -> Opened:
         scheme, _, key = received.headers.get("authorization", "").partition(" ")
-        try:
-            fields = orjson.loads(received.body) if received.body else {}
-        except orjson.JSONDecodeError:
-            fields = None
-        return Opened(key.strip() if scheme.lower() == "bearer" else "", fields if isinstance(fields, dict) else None)
+        return Opened(key.strip() if scheme.lower() == "bearer" else "", plain(received.body))
 
-    def read(self, method: str, path: str, fields: Mapping[str, object] | None) -> Facts:
-        if method != ("GET" if path == MODELS else "POST"):
+    def read(self, method: str, path: str, fields: Fields | None) -> Facts:
+        if method != ("GET" if path.endswith("/models") else "POST"):
             raise Unreadable(Kind.UNKNOWN, f"{path} does not take {method}.")
-        if path == MODELS:
+        if path.endswith("/models"):
             return Facts("models", requests=0)
         if fields is None:
             raise Unreadable(Kind.BAD, "The body is not a JSON object.")
         model = fields.get("model")
         if not isinstance(model, str) or not model:
             raise Unreadable(Kind.BAD, "The parameter 'model' is missing.")
-        if fields.get("stream"):
-            raise Unreadable(Kind.BAD, "The parameter 'stream' is not supported here.")
-        if fields.get("n") not in (None, 1) or fields.get("best_of") not in (None, 1):
-            raise Unreadable(Kind.BAD, "More than one choice is not supported here.")
-        if path == CHAT:
-            turns = _turns(fields.get("messages"))
-            task, texts, extra, usual = "chat", _joined(turns), 4 * len(turns) + 3, _UNSAID
-        else:
-            task, texts, extra, usual = "completion", _prompts(fields.get("prompt")), 0, 16
-        return Facts(
-            task=task,
-            model=model,
-            texts=texts,
-            max_tokens=_limit(fields, usual),
-            extra_tokens=extra,
-            stop=_stops(fields.get("stop")),
-            drawn=f"{fields.get('temperature')} {fields.get('seed')}",
-            characters=sum(map(len, texts)),
-        )
+        return asked(fields, model, chat=path.endswith("/chat/completions"), refuses=self.vendor.refuses)
 
     def models(self, names: Sequence[str], slip: Slip) -> Response:
-        data = [{"id": name, "object": "model", "created": _EPOCH, "owned_by": "simulator"} for name in names]
-        return Response(200, _headers(slip), orjson.dumps({"object": "list", "data": data}))
+        data = [{"id": name, "object": "model", "created": EPOCH, "owned_by": "simulator"} for name in names]
+        return Response(200, self.vendor.headers(slip), orjson.dumps({"object": "list", "data": data}))
 
     def answer(self, facts: Facts, answered: Answered, slip: Slip) -> Response:
         chat = facts.task == "chat"
         choices: list[dict[str, object]] = []
-        for n, (text, finish) in enumerate(answered.said):
-            shown = text if finish != "content_filter" else None
-            message = {"message": {"role": "assistant", "content": shown, "refusal": None}} if chat else {"text": shown or ""}
-            choices.append({"index": n, **message, "logprobs": None, "finish_reason": finish})
-        used = answered.used
-        body = {
-            "id": f"{'chatcmpl' if chat else 'cmpl'}-{slip.number:012}",
-            "object": "chat.completion" if chat else "text_completion",
-            "created": _EPOCH + int(slip.seconds),
-            "model": facts.model,
-            "choices": choices,
-            "usage": {
-                "prompt_tokens": used.tokens_in,
-                "completion_tokens": used.tokens_out,
-                "total_tokens": used.tokens_in + used.tokens_out,
-                "prompt_tokens_details": {"cached_tokens": 0},
-                "completion_tokens_details": {"reasoning_tokens": 0},
-            },
-        }
-        return Response(200, _headers(slip), orjson.dumps(body))
+        for n, said in enumerate(answered.said):
+            message = self._message(said, answered.thought(n)) if chat else {"text": said.text}
+            choices.append({"index": n, **message, "logprobs": None, "finish_reason": self._finish(said)})
+        body = _about(facts, slip) | {"object": "chat.completion" if chat else "text_completion", "choices": choices}
+        told = {} if slip.silent else {"usage": usage(answered)}
+        return Response(200, self.vendor.headers(slip), orjson.dumps(body | told))
+
+    def stream(self, facts: Facts, answered: Answered, slip: Slip) -> Stream:
+        vendor, chat = self.vendor, facts.task == "chat"
+        about = _about(facts, slip) | {"object": "chat.completion.chunk" if chat else "text_completion"}
+        told = vendor.usage != "asked" or facts.usage
+
+        def chunk(n: int, delta: dict[str, object], finish: str | None = None, **more: object) -> bytes:
+            said = {"delta": delta} if chat else {"text": delta.get("content", "")}
+            return sse(about | {"choices": [{"index": n, **said, "logprobs": None, "finish_reason": finish, **more}]})
+
+        frames: list[Frame] = []
+        for n, said in enumerate(answered.said):
+            if chat:
+                frames.append(Frame(Part.OPEN, chunk(n, {"role": "assistant", "content": ""})))
+            for delta, tokens in self._deltas(said, answered.thought(n)):
+                frames.append(Frame(Part.TEXT, chunk(n, delta), tokens))
+            last = n == len(answered.said) - 1 and told and not slip.silent
+            close = {"usage": usage(answered)} if last and vendor.usage in ("choice", "last") else {}
+            if vendor.usage == "last" and close:
+                whole = about | {"choices": [{"index": n, "delta": {}, "finish_reason": self._finish(said)}]} | close
+                frames.append(Frame(Part.CLOSE, sse(whole)))
+            else:
+                frames.append(Frame(Part.CLOSE, chunk(n, {}, self._finish(said), **close)))
+        if told and not slip.silent and vendor.usage in ("asked", "always"):
+            frames.append(Frame(Part.USAGE, sse(about | {"choices": [], "usage": usage(answered)})))
+        frames.append(Frame(Part.END, _DONE))
+        broken = vendor.spelled(Refused(Kind.OVERLOAD, "", status=502))
+        error = sse(vendor.body("The server failed while it answered.", broken)) + (_DONE if vendor.ends_errors else b"")
+        headers = vendor.headers(slip) | {"content-type": "text/event-stream"}
+        return Stream(headers, tuple(frames), error, vendor.comment)
 
     def refuse(self, facts: Facts, refused: Refused, slip: Slip) -> Response:
-        status, type_, code = _spelled(refused)
-        headers = _headers(slip)
+        spelled = self.vendor.spelled(refused)
+        headers = self.vendor.headers(slip)
         if slip.hint is not None and refused.kind in (Kind.RATE, Kind.BURST, Kind.OVERLOAD):
             headers["retry-after"] = str(max(1, int(-(-slip.hint // 1))))
-        error = {"message": _message(facts, refused), "type": type_, "param": None, "code": code}
-        return Response(status, headers, orjson.dumps({"error": error}))
+        return Response(spelled.status, headers, orjson.dumps(self.vendor.body(told(facts, refused), spelled)))
+
+    def _finish(self, said: Said) -> str:
+        return self.vendor.filtered if said.finish == "content_filter" else said.finish
+
+    def _message(self, said: Said, thought: str) -> dict[str, object]:
+        text: object = said.text if said.finish != "content_filter" else None
+        message: dict[str, object] = {"role": "assistant", "content": text, "refusal": None}
+        match self.vendor.thinks:
+            case "hidden":
+                pass
+            case "content" if thought:
+                message["content"] = f"<think>\n{thought}\n</think>\n\n{said.text}"
+            case "parts" if thought:
+                message["content"] = [_thinking(thought), {"type": "text", "text": said.text}]
+            case field if thought:
+                message[field] = thought
+        return {"message": message}
+
+    def _deltas(self, said: Said, thought: str) -> list[tuple[dict[str, object], int]]:
+        """What the chunks say, with their tokens; together they have as many as the answer and its thought."""
+        thinks = self.vendor.thinks
+        pieces: list[tuple[dict[str, object], str]] = []
+        if thinks == "content" and thought:
+            pieces += [({"content": piece}, "") for piece in deltas("<think>\n")]
+        for piece in deltas(thought):
+            shown: dict[str, object] = (
+                {"content": piece} if thinks == "content" else {"content": [_thinking(piece)]} if thinks == "parts" else {}
+            )
+            pieces.append((shown or ({} if thinks == "hidden" else {thinks: piece}), piece))
+        if thinks == "content" and thought:
+            pieces.append(({"content": "\n</think>\n\n"}, ""))
+        pieces += [({"content": piece}, piece) for piece in deltas(said.text)]
+        return list(zip((shown for shown, _ in pieces), counted([piece for _, piece in pieces], thought, said.text), strict=True))
 
 
-def _turns(messages: object) -> list[str]:
-    """The words of a chat, turn by turn."""
-    if not isinstance(messages, list) or not messages:
-        raise Unreadable(Kind.BAD, "The parameter 'messages' must be a list of at least one message.")
-    contents = [turn.get("content") if isinstance(turn, dict) else None for turn in messages]
-    words = [text for text in contents if isinstance(text, str)]
-    if len(words) < len(contents):
-        raise Unreadable(Kind.BAD, "Each message needs a role and a text as its content.")
-    return words
+_DONE = b"data: [DONE]\n\n"
 
 
-def _joined(turns: list[str]) -> tuple[str, ...]:
-    """A chat gets one answer, to all of its words."""
-    return ("\n\n".join(turns),)
+def usage(answered: Answered) -> dict[str, object]:
+    """OpenAI's counters."""
+    used = answered.used
+    return {
+        "prompt_tokens": used.tokens_in,
+        "completion_tokens": used.tokens_out,
+        "total_tokens": used.tokens_in + used.tokens_out,
+        "prompt_tokens_details": {"cached_tokens": answered.cached},
+        "completion_tokens_details": {"reasoning_tokens": sum(map(count_tokens, answered.thoughts))},
+    }
 
 
-def _prompts(prompt: object) -> tuple[str, ...]:
-    texts = [prompt] if isinstance(prompt, str) else prompt
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise Unreadable(Kind.BAD, "The parameter 'prompt' must be a text or a list of texts.")
-    return tuple(texts)
+def asked(fields: Fields, model: str, *, chat: bool, refuses: Callable[[Fields], str | None]) -> Facts:
+    """What a request asks for."""
+    if fields.get("n") not in (None, 1) or fields.get("best_of") not in (None, 1):
+        raise Unreadable(Kind.BAD, "More than one choice is not supported here.")
+    if (why := refuses({**fields, "model": model})) is not None:
+        raise Unreadable(Kind.BAD, why)
+    if chat:
+        said = turns(fields.get("messages"))
+        task, texts, extra, usual = "chat", joined(said), 4 * len(said) + 3, _UNSAID
+    else:
+        task, texts, extra, usual = "completion", prompts(fields.get("prompt")), 0, 16
+    options = fields.get("stream_options")
+    return Facts(
+        task=task,
+        model=model,
+        texts=texts,
+        max_tokens=limit(fields, usual),
+        extra_tokens=extra,
+        stop=stops(fields.get("stop")),
+        drawn=f"{fields.get('temperature')} {fields.get('seed')}",
+        characters=sum(map(len, texts)),
+        stream=bool(fields.get("stream")),
+        schema=schema(fields),
+        usage=isinstance(options, dict) and bool(options.get("include_usage")),
+    )
 
 
-def _limit(fields: Mapping[str, object], usual: int) -> int:
-    for name in ("max_completion_tokens", "max_tokens"):
-        value = fields.get(name)
-        if value is not None:
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise Unreadable(Kind.BAD, f"The parameter {name!r} must be a whole number of at least 1.")
-            return value
-    return usual
+def _about(facts: Facts, slip: Slip) -> dict[str, object]:
+    chat = facts.task == "chat"
+    return {
+        "id": f"{'chatcmpl' if chat else 'cmpl'}-{slip.number:012}",
+        "created": EPOCH + int(slip.seconds),
+        "model": facts.model,
+    }
 
 
-def _stops(stop: object) -> tuple[str, ...]:
-    texts = [stop] if isinstance(stop, str) else stop or []
-    if not isinstance(texts, list) or len(texts) > 4 or not all(isinstance(text, str) for text in texts):
-        raise Unreadable(Kind.BAD, "The parameter 'stop' must be a text or a list of up to four texts.")
-    return tuple(texts)
+def _thinking(thought: str) -> dict[str, object]:
+    return {"type": "thinking", "thinking": [{"type": "text", "text": thought}]}
 
 
-def _headers(slip: Slip) -> dict[str, str]:
+def headers(slip: Slip) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
         "x-request-id": f"req_{slip.number:012}",
         "openai-processing-ms": "1",
     }
-    for of, limit, remaining, reset in slip.readings:
+    for of, most, remaining, reset in slip.readings:
         if (name := _SHOWN.get(of)) is not None:
-            headers[f"x-ratelimit-limit-{name}"] = str(limit)
+            headers[f"x-ratelimit-limit-{name}"] = str(most)
             headers[f"x-ratelimit-remaining-{name}"] = str(remaining)
             headers[f"x-ratelimit-reset-{name}"] = duration(reset)
     return headers
 
 
-def _spelled(refused: Refused) -> tuple[int, str, str | None]:
+def spelled(refused: Refused) -> Spelled:
     """Status, type and code of an error."""
     match refused.kind:
         case Kind.RATE:
             counted = refused.bound.of if refused.bound else Measure.REQUESTS
-            return 429, "requests" if counted is Measure.REQUESTS else "tokens", "rate_limit_exceeded"
+            return Spelled(429, "requests" if counted is Measure.REQUESTS else "tokens", "rate_limit_exceeded")
         case Kind.BURST:
-            return 503, "server_error", "slow_down"
+            return Spelled(503, "server_error", "slow_down")
         case Kind.QUOTA:
-            return 429, "insufficient_quota", "insufficient_quota"
+            return Spelled(429, "insufficient_quota", "insufficient_quota")
         case Kind.TOO_BIG if refused.bound:
-            return 429, "tokens", "rate_limit_exceeded"
+            return Spelled(429, "tokens", "rate_limit_exceeded")
         case Kind.TOO_BIG:
-            return 400, "invalid_request_error", "context_length_exceeded"
+            return Spelled(400, "invalid_request_error", "context_length_exceeded")
         case Kind.OVERLOAD:
-            return refused.status or 503, "server_error", "overloaded" if refused.status in (0, 503, 529) else None
+            return Spelled(refused.status or 503, "server_error", "overloaded" if refused.status in (0, 503, 529) else None)
         case Kind.AUTH:
-            return 401, "invalid_request_error", "invalid_api_key"
+            return Spelled(401, "invalid_request_error", "invalid_api_key")
         case Kind.BANNED:
-            return 403, "invalid_request_error", "account_suspended"
+            return Spelled(403, "invalid_request_error", "account_suspended")
         case Kind.UNKNOWN:
-            return 404, "invalid_request_error", "model_not_found" if refused.status == 0 else None
+            return Spelled(404, "invalid_request_error", "model_not_found" if refused.status == 0 else None)
         case _:
-            return 400, "invalid_request_error", None
+            return Spelled(400, "invalid_request_error", None)
 
 
-def _message(facts: Facts, refused: Refused) -> str:
+def told(facts: Facts, refused: Refused) -> str:
     bound = refused.bound
     if bound is None:
         return refused.message
@@ -207,4 +289,25 @@ def _message(facts: Facts, refused: Refused) -> str:
     return f"{facts.model} is at the limit of {bound.limit}: {numbers}{wait}"
 
 
-DIALECT = OpenAI()
+def nested(message: str, spelled: Spelled) -> object:
+    """An error's body as OpenAI's is."""
+    return {"error": {"message": message, "type": spelled.type, "param": None, "code": spelled.code}}
+
+
+def refuses(fields: Fields) -> str | None:
+    """What OpenAI's own models refuse."""
+    many = fields.get("stop")
+    if isinstance(many, list) and len(many) > 4:
+        return "The parameter 'stop' must be a text or a list of up to four texts."
+    model = fields.get("model")
+    strange = [name for name in _NEVER if name in fields] if isinstance(model, str) and _REASONING.match(model) else []
+    return f"The parameter {strange[0]!r} is not supported with this model." if strange else None
+
+
+def nothing(fields: Fields) -> str | None:
+    """A server that takes any setting."""
+    return None
+
+
+VENDOR = Vendor(spelled=spelled, body=nested, headers=headers, refuses=refuses)
+DIALECT = OpenAI(VENDOR)

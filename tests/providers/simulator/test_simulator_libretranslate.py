@@ -89,5 +89,5 @@ def test_errors_are_one_text(kind: Kind, status: int) -> None:
 
 def test_dialects_are_found_by_their_file() -> None:
     """Each file of the folder has one, which serves some paths."""
-    assert {"libretranslate", "openai"} <= set(names())
+    assert {"libretranslate", "openai", "anthropic"} <= set(names())
     assert all(find(name).paths for name in names())

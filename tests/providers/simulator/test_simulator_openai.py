@@ -29,7 +29,8 @@ from providers.simulator.calls import (
     Weight,
 )
 from providers.simulator.dialects import Opened, Unreadable
-from providers.simulator.dialects.openai import CHAT, COMPLETIONS, DIALECT, MODELS, duration
+from providers.simulator.dialects.openai import CHAT, COMPLETIONS, DIALECT, MODELS
+from providers.simulator.talk import duration
 
 CALL = Chat((Message("system", "Be brief."), Message("user", "Name a river.")), Decoding(max_tokens=50, stop=("\n",)))
 FACTS = Facts("chat", model="gpt", texts=("x",), max_tokens=50)
@@ -92,7 +93,9 @@ def test_both_names_of_the_limit_are_read() -> None:
         {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": 0},
         {"model": "m", "messages": [{"role": "user", "content": "x"}], "max_tokens": "9"},
         {"model": "m", "messages": [{"role": "user", "content": "x"}], "stop": [1]},
-        {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": True},
+        {"model": "m", "messages": [{"role": "user", "content": "x"}], "stop": list("abcde")},
+        {"model": "m", "messages": [{"role": "user", "content": "x"}], "response_format": {"type": "json_schema"}},
+        {"model": "o3", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9},
         {"model": "m", "messages": [{"role": "user", "content": "x"}], "n": 2},
     ],
 )

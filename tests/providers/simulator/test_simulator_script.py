@@ -18,9 +18,9 @@ def refused(text: str) -> str:
 
 
 def test_the_example_can_be_played() -> None:
-    """It has three accounts, of both dialects, with every kind of limit."""
+    """It has four accounts, of three dialects, with every kind of limit."""
     accounts = script.read(data.example()).accounts
-    assert [account.name for account in accounts] == ["a", "azure", "libre"]
+    assert [account.name for account in accounts] == ["a", "azure", "libre", "amazon"]
     kinds = {limit.kind for account in accounts for limit in account.limits}
     assert kinds == {"bucket", "fixed", "sliding", "subwindow", "concurrent", "growth", "day", "money", "ban"}
 
@@ -62,7 +62,7 @@ def test_the_least_script() -> None:
             "line 2: accounts.a.limits[2].limit is missing ('limt' is there)",
         ),
         ("[accounts.a.weather]\nrevoked={x=1}", "revokes 'x', which is not among the account's keys"),
-        ("[answers]\nlanguage='xx'\n[accounts.a]", "line 2: answers.language must be one of en, not 'xx'"),
+        ("[answers]\nlanguage='xx'\n[accounts.a]", "line 2: answers.language must be one of auto, en, zh, not 'xx'"),
         ("[answers]\nrefused=0.6\nmalformed=0.6\n[accounts.a]", "has shares of answers that add up to more than 1"),
         ("[accounts.a.prices.m]\ntokens=1", "line 2: accounts.a.prices.m.tokens is not a key"),
         ("accounts = 3", "line 1: accounts must be a table, not 3"),

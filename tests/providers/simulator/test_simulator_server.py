@@ -7,13 +7,13 @@ import errno
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 import pytest
 
 from engine.core.http import HttpResponse, Stamp
-from engine.core.types import Chat, Decoding, LanePlan, Message, Reply
+from engine.core.types import Chat, Decoding, LanePlan, Message, Reply, Stop
 from providers.openai import PROVIDER
 from providers.simulator import __main__ as door
 from providers.simulator import data, script, server
@@ -120,6 +120,87 @@ def test_a_drip_is_whole_in_the_end() -> None:
         assert isinstance(reply, Reply)
 
     with_server(account("slow_drip = 1.0\ndrip_seconds = 0.001"), use)
+
+
+# Streams
+
+
+async def opened(session: aiohttp.ClientSession, address: str) -> aiohttp.ClientResponse:
+    """A stream, of which nothing has been read."""
+    lane = LanePlan(provider="openai", model="m", base_url=f"{address}/a/v1", stream=True)
+    request = PROVIDER.encode((CHAT,), lane, Stamp(0.0, "", "sk-a"))
+    return await session.post(request.url, headers=request.headers, data=request.body)
+
+
+async def book(session: aiohttp.ClientSession, address: str) -> Any:
+    async with session.get(f"{address}/_books") as response:
+        return (await response.json())["accounts"]["a"]
+
+
+def test_streams_come_in_pieces() -> None:
+    """Without a length, under their own type, and to the end; the connection serves the next call."""
+
+    async def use(session: aiohttp.ClientSession, address: str) -> None:
+        for _ in range(2):
+            async with await opened(session, address) as response:
+                assert response.headers["Content-Type"] == "text/event-stream"
+                assert response.headers["Transfer-Encoding"] == "chunked"
+                reader = PROVIDER.reader(CHAT)
+                pieces = [piece async for piece in response.content.iter_any()]
+                for piece in pieces:
+                    reader.feed(piece)
+                assert len(pieces) > 3
+                assert (reader.close().stop, reader.ended) == (Stop.LENGTH, True)
+        assert (await book(session, address))["answered"] == 2
+        assert len(session.connector._conns) <= 1  # type: ignore[union-attr]
+
+    with_server(account("ragged = 1.0"), use)
+
+
+def test_a_stream_that_is_cut_is_a_broken_connection() -> None:
+    """The client hears so, as it would of a body that is too short."""
+
+    async def use(session: aiohttp.ClientSession, address: str) -> None:
+        async with await opened(session, address) as response:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await response.read()
+
+    with_server(account("cut_body = 1.0"), use)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_hangs_up_frees_its_place_and_no_more(caplog: pytest.LogCaptureFixture, stream: bool) -> None:
+    """In the middle of a stream, or while it waits for an answer: the place is free at once, what was made is charged, and no
+    traceback is shown."""
+    errors: list[object] = []
+    weather = "tokens_per_second = 20" if stream else "first_byte = 3600"
+    limit = "limits = [{ kind = 'concurrent', limit = 1 }]"
+
+    async def use(session: aiohttp.ClientSession, address: str) -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
+        if stream:
+            response = await opened(session, address)
+            await response.content.readany()
+            response.close()
+        else:
+            waiting = asyncio.ensure_future(posted(session, address))
+            while not (await book(session, address))["in_flight"]:
+                pass
+            waiting.cancel()
+        while (told := await book(session, address))["in_flight"]:
+            pass
+        return told
+
+    text = f"[accounts.a]\nprefix = '/a'\nkeys = ['sk-a']\n{limit}\n[accounts.a.weather]\nfirst_byte = 0\n{weather}"
+    if not stream:
+        text = text.replace("first_byte = 0\n", "")
+    told = with_server(text, use)
+    assert not errors
+    assert not caplog.records
+    assert told["admitted"] == 1
+    if stream:
+        assert told["broken"] == {"left": 1}
+        assert told["tokens_out"] < 50
 
 
 # The door
