@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import context, plan
+from engine import context, plan, seedfile
 from engine.core.dedup import Index
 from engine.core.faults import PlanError
 from engine.core.parse import Malformed
@@ -33,7 +33,12 @@ def made(**options: Any) -> Context:
     for key, value in options.items():
         table, _, name = key.rpartition("__")
         (tables.setdefault(table, {}) if table else tables)[name] = value
-    data = {"recipe": "backtranslation", "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": tables}
+    data = {
+        "recipe": "backtranslation",
+        "input": {"path": str(seedfile.folder() / "texts.zh.jsonl")},
+        "lanes": {"base": {"provider": "local"}},
+        "options": tables,
+    }
     return context.load(plan.from_data(data)).context
 
 
