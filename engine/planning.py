@@ -43,6 +43,7 @@ key = "env:OPENAI_API_KEY"          # or "file:PATH"; never the key itself
 #                                   # request = 0.001 per request; currency = "eur" or "cny" (default "usd")
 # price = 0                         # a server of your own
 # price_of = "gpt-4o-mini"          # the list price of this model, for a deployment or proxy of another name
+# license = "apache-2.0"            # of the model, for the card of the data set that is exported
 
 # The most that the run may spend: when it is spent, the run stops with exit code 5, and goes on with more.
 # [budget]

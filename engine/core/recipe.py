@@ -133,7 +133,7 @@ class Step:
     unique: str | None = None
     """The field that must not resemble any earlier one."""
     tries: int = 1
-    """How many answers are drawn at the most when they cannot be read."""
+    """How many answers are drawn at the most when `read` can make nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)

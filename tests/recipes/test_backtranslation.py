@@ -88,7 +88,7 @@ def test_it_begins_with_documents() -> None:
     """The first step asks about the input, and no seeds are needed."""
     assert TRANSLATE.source is INPUT and RECIPE.source_step is TRANSLATE
     assert (RECIPE.seeds, RECIPE.reads, RECIPE.unique) == ("", ("text",), "instruction")
-    assert made().seeds == []
+    assert not made().seeds
 
 
 def test_a_record_and_where_it_comes_from() -> None:
