@@ -212,6 +212,32 @@ def test_new_plan_is_a_good_plan(seeddrill: Command, tmp_path: Path, recipe: str
     assert seeddrill("plan", "check", path, "--set", "lanes.main.key=env:SEEDDRILL_TEST_KEY").code == 0
 
 
+def checked(seeddrill: Command, plan: Path, documents: Path, *lanes: str) -> int:
+    """Exit code of the check of a plan over documents, whose lanes have keys."""
+    changes = [f"input.path={documents}", *(f"lanes.{lane}.key=env:SEEDDRILL_TEST_KEY" for lane in lanes)]
+    return seeddrill("plan", "check", plan, *(part for change in changes for part in ("--set", change))).code
+
+
+def test_new_plan_of_backtranslation_is_a_good_plan(seeddrill: Command, tmp_path: Path) -> None:
+    """With texts and keys it can be run: a translator goes there and back, a model writes."""
+    path = tmp_path / "plan.toml"
+    path.write_text(seeddrill("plan", "new", "backtranslation").out)
+    assert checked(seeddrill, path, seedfile.folder() / "texts.zh.jsonl", "there_and_back", "main") == 0
+
+
+def test_new_plan_of_augment_is_a_good_plan(seeddrill: Command, tmp_path: Path) -> None:
+    """A translator is all that it needs; its commented lane is there for new outputs."""
+    path, documents = tmp_path / "plan.toml", tmp_path / "records.jsonl"
+    documents.write_text('{"instruction": "写一首诗。", "input": "", "output": "海。"}\n', encoding="utf-8")
+    text = seeddrill("plan", "new", "augment").out
+    path.write_text(text)
+    assert checked(seeddrill, path, documents, "there_and_back") == 0
+    head, mark, lane = text.partition("# [lanes.main]\n")
+    again = "".join(line.removeprefix("# ") for line in (mark + lane).splitlines(keepends=True))
+    path.write_text(head.replace('# answer = "keep"', 'answer = "again"') + again)
+    assert checked(seeddrill, path, documents, "there_and_back", "main") == 0
+
+
 def test_comments_of_a_new_plan_on_money_can_be_uncommented(seeddrill: Command) -> None:
     """The lines on prices and budget, without their marks, are a good plan."""
     lines = seeddrill("plan", "new", "alpaca").out.splitlines()
