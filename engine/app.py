@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -129,7 +130,7 @@ async def arun(
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
-            commands = Commands(scheduler, agenda, accounts, log)
+            commands = Commands(scheduler, agenda, accounts, partial(rundir.aim, folder), log)
             await stack.enter_async_context(listening(folder, commands.obey, log))
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
