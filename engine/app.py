@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -121,19 +122,19 @@ async def arun(
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
             wire = await stack.enter_async_context(Wire(clock))
-            documents = await _reader(loaded, agenda, accounts, wire, folder)
             world = World(
                 wire=wire,
                 append=journal.append,
                 clock=clock,
                 log=log,
                 on_pulse=_told(folder, on_pulse),
-                documents=documents,
+                documents=await _reader(loaded, agenda, accounts, wire, folder),
             )
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
-            await stack.enter_async_context(listening(folder, Commands(scheduler, agenda, accounts, log).obey, log))
+            commands = Commands(scheduler, agenda, accounts, partial(rundir.aim, folder), log)
+            await stack.enter_async_context(listening(folder, commands.obey, log))
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
             journal.seal()

@@ -37,6 +37,8 @@ UNRATED, MOST = 1000, 4000
 """Calls in flight for an account with a quota that says nothing of them: without a rate of requests; and at the most for five
 minutes of that rate."""
 LONGEST_PAUSE = 60.0
+BURST = 2.0
+"""Seconds for which a cheaper lane may have more to do than it can at once, before dearer ones help."""
 LATELY = 16
 """Calls of which the lightest is what the next one is taken to weigh: a heavier one then waits in hand, while a light one would
 have waited for the room of a heavy one."""
@@ -132,6 +134,8 @@ class Account:
     parked_until: float = -math.inf
     holding: bool = False
     """Its pump has a request in hand that waits for room."""
+    pressed: float | None = None
+    """Since when it has had work all the time."""
     _rng: Random = field(default_factory=Random, repr=False)
     _refusals: int = 0
     _taught: bool = False
@@ -158,6 +162,13 @@ class Account:
     def has_room(self, now: float) -> bool:
         """Whether it would take new work at this moment."""
         return not self.holding and self.opening(now) <= 0
+
+    def keeps_up(self, now: float) -> bool:
+        """Whether it takes new work at this moment, or is about to: a burst is no reason to pay a dearer lane, and lasting
+        pressure is."""
+        if self.has_room(now):
+            return True
+        return self.pressed is not None and now < self.pressed + BURST and self.opening(now) < BURST
 
     def park(self, seconds: float, reason: str, now: float) -> None:
         """Send nothing for long: nobody sleeps over it, other lanes take the work."""
@@ -280,7 +291,8 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         if other is lane or not other.working or not other.roles & lane.roles:
             continue
         alone = False
-        if other.rank < lane.rank and not other.lacks and not any(one is lane for one in account.lanes) and account.has_room(now):
+        elsewhere = not any(one is lane for one in account.lanes)
+        if other.rank < lane.rank and not other.lacks and elsewhere and account.keeps_up(now):
             yields |= other.roles
     return LaneView(lane.name, lane.roles, alone, yields, lane.engine, lane.lacks)
 

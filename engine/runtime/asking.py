@@ -17,7 +17,7 @@ from engine.core.quota import Ticket
 from engine.core.settler import Settler
 from engine.core.till import Bill, Till
 from engine.core.types import Heard, LaneView, Request, Usage, total
-from engine.runtime.account import Account, Lane, view
+from engine.runtime.account import BURST, Account, Lane, view
 from engine.runtime.leasing import Boxes, Leasing, Outside
 from engine.runtime.listening import Listener, OnLine, nothing
 from engine.runtime.mailbox import Closed, Turn
@@ -67,8 +67,8 @@ class Asking:
             if wait > 0:
                 await self._bell.wait(wait)
             elif (chosen := self._choose(account, now)) is None:
-                views = [self._view(lane, now) for lane in account.lanes if lane.working]
-                await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
+                account.pressed = None
+                await self._bell.wait(self._due(account, now) - now)
             elif isinstance(chosen, Heard):
                 await self._hand_over(chosen)
                 await turn.end()
@@ -90,6 +90,12 @@ class Asking:
                 return lane, self._settler.composed(request, lane.style)
         return None
 
+    def _due(self, account: Account, now: float) -> float:
+        """When a retry is due that the account may take, or new work that is left to others until they prove too slow."""
+        retries = [self._agenda.due(self._view(lane, now)) for lane in account.lanes if lane.working]
+        bursts = [one.pressed + BURST for one in self._accounts if one is not account and one.pressed is not None]
+        return min((moment for moment in (*retries, *bursts) if moment > now), default=math.inf)
+
     def _pass_on(self, account: Account) -> None:
         """Whoever left new work to this account may take it now that it has no room."""
         if len(self._accounts) > 1 and not account.has_room(anyio.current_time()):
@@ -102,6 +108,7 @@ class Asking:
         usage = account.weigh(lane, calls)
         bill = self._till.bill(lane.name, request.step, calls, lane.provider.weigh)
         account.holding = True
+        account.pressed = anyio.current_time() if account.pressed is None else account.pressed
         self._pass_on(account)
         try:
             ticket = await self._charged(account, lane, usage, bill)
