@@ -54,7 +54,8 @@ FLOORS = {
         engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
+        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/calling
+        engine/runtime/asking
         engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,

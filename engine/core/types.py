@@ -242,6 +242,8 @@ class Request:
     """It settled with a fault before, and its next answer takes that one's place."""
     unlike: str = ""
     """Engine that must not answer it, having answered what it is about."""
+    alone: bool = False
+    """No other request may share its HTTP requests: together with others it failed."""
 
 
 @dataclass(frozen=True, slots=True)

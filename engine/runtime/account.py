@@ -198,8 +198,10 @@ class Account:
         if self._place is not None:
             self._place.cancel()
 
-    def weigh(self, lane: Lane, calls: tuple[Call, ...]) -> Usage:
+    def weigh(self, lane: Lane, calls: tuple[Call, ...], requests: int | None = None) -> Usage:
+        """What calls weigh that are about to be sent, in so many HTTP requests; without a number, each in its own."""
         usage = total([lane.provider.weigh(call) for call in calls])
+        usage = usage if requests is None else replace(usage, requests=requests)
         self._lately.append(usage)
         self._light = lightest(self._lately)
         return usage
@@ -209,8 +211,7 @@ class Account:
     ) -> Attempted:
         """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_line` is told of
         each line of a streamed answer, by its listener, and may cut it off."""
-        lane.key.look(anyio.current_time())
-        stamp, renewals = Stamp(now(), uuid4().hex, lane.key.value), lane.key.renewals
+        stamp, renewals = _stamped(lane, now()), lane.key.renewals
         reader = lane.provider.reader(call) if lane.plan.stream else None
         response: HttpResponse | None = None
         outcome: Reply | Fault | None = None
@@ -229,10 +230,24 @@ class Account:
             outcome = fault
         assert outcome is not None
         told = readings(response.headers, now()) if response is not None else ()
-        if isinstance(outcome, Fault):
-            detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
-            outcome = Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
-        return Attempted(outcome, told, used, renewals)
+        return Attempted(_cleaned(outcome, lane, stamp), told, used, renewals)
+
+    async def carry(
+        self, lane: Lane, calls: tuple[Call, ...], wire: Sender, timeouts: Timeouts, now: Callable[[], float]
+    ) -> tuple[Attempted, tuple[Reply | Fault, ...]]:
+        """One HTTP attempt that carries several calls: what each of them came to, and what the attempt as a whole did, which has
+        failed only where all of them have."""
+        stamp, renewals = _stamped(lane, now()), lane.key.renewals
+        told: tuple[Reading, ...] = ()
+        try:
+            response = await wire.send(lane.equipped(lane.provider.encode(calls, lane.plan, stamp)), timeouts.whole)
+            told = readings(response.headers, now())
+            decoded = lane.provider.decode(calls, response)
+        except Fault as fault:
+            decoded = (fault,) * len(calls)
+        outcomes = tuple(_cleaned(outcome, lane, stamp) for outcome in decoded)
+        whole = next((outcome for outcome in outcomes if isinstance(outcome, Reply)), outcomes[0])
+        return Attempted(whole, told, None, renewals), outcomes
 
     def learn(self, lane: Lane, attempted: Attempted, ticket: Ticket, now: float) -> None:
         """What an outcome means for the account and the lane, besides its request."""
@@ -282,6 +297,19 @@ class Account:
             self._refusals += 1
         # never earlier than the hint, and not all clients of the account at the same moment
         self.ledger.pause(now + pause + self._rng.uniform(0.0, 0.1 * pause + 0.1))
+
+
+def _stamped(lane: Lane, t: float) -> Stamp:
+    lane.key.look(anyio.current_time())
+    return Stamp(t, uuid4().hex, lane.key.value)
+
+
+def _cleaned(outcome: Reply | Fault, lane: Lane, stamp: Stamp) -> Reply | Fault:
+    """The outcome without the key in it."""
+    if isinstance(outcome, Reply):
+        return outcome
+    detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
+    return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
 
 
 def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneView:
