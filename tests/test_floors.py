@@ -43,6 +43,7 @@ FLOORS = {
         engine/recipes/backtranslation engine/recipes/augment
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
+        providers/demonstrations providers/llm_translate
         engine/pricing engine/plan
     """,
     "F3 effects": """
