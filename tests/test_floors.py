@@ -52,7 +52,7 @@ FLOORS = {
         engine/runtime/account engine/runtime/sharing
         engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
-        engine/runtime/mailbox engine/runtime/control
+        engine/runtime/mailbox engine/runtime/control engine/runtime/leash engine/runtime/apertium
     """,
     "F4 the loop": """
         engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
