@@ -43,8 +43,8 @@ class Pair:
 
 PAIRS = MappingProxyType(
     {
-        "zh-en": Pair("zh", "en", {"part_characters": 30, "documents": {"max_characters": 60}}),
-        "en-zh": Pair("en", "zh", {"part_characters": 90, "documents": {"max_characters": 170}}),
+        "zh-en": Pair("zh", "en", {"part_characters": 90, "documents": {"max_characters": 160}, "gate": {"chrf_min": 0.09}}),
+        "en-zh": Pair("en", "zh", {"part_characters": 90, "documents": {"max_characters": 400}, "gate": {"chrf_min": 0.22}}),
         "en-es": Pair("en", "es", vendor="apertium"),
     }
 )

@@ -13,19 +13,14 @@ TEXTS: tuple[Mapping[str, str], ...] = tuple(
     MappingProxyType(text)
     for text in (
         {
-            "en": "It is raining today, so the children are reading at home.",
-            "es": "Hoy llueve, así que los niños están leyendo en casa.",
-            "zh": "今天下雨，所以孩子们在家里看书。",
-        },
-        {
-            "en": "First choose your seat, then pay with your phone. The ticket will be sent to you by e-mail.",
-            "es": "Primero elija su asiento y luego pague con el móvil. Le enviaremos la entrada por correo electrónico.",
-            "zh": "先选好座位，再用手机付款。票会通过电子邮件寄给您。",
-        },
-        {
             "en": "Which animals sleep through the winter? Name three of them.",
             "es": "¿Qué animales duermen todo el invierno? Nombra tres.",
             "zh": "哪些动物整个冬天都在睡觉？请说出三种。",
+        },
+        {
+            "en": "Dear Mr. Li, I am sorry, but I cannot come tomorrow because my son is ill.",
+            "es": "Estimado señor Li: Lo siento, pero mañana no puedo ir porque mi hijo está enfermo.",
+            "zh": "李先生：很抱歉，我儿子生病了，我明天不能来。",
         },
         {
             "en": "The bridge was built in 1932 and is 300 metres long. About 5,000 cars cross it every day.",
@@ -33,9 +28,14 @@ TEXTS: tuple[Mapping[str, str], ...] = tuple(
             "zh": "这座桥建于1932年，长300米。每天大约有5000辆汽车从桥上经过。",
         },
         {
-            "en": "Dear Mr. Li, I am sorry, but I cannot come tomorrow because my son is ill.",
-            "es": "Estimado señor Li: Lo siento, pero mañana no puedo ir porque mi hijo está enfermo.",
-            "zh": "李先生：很抱歉，我儿子生病了，我明天不能来。",
+            "en": "It is raining today, so the children are reading at home. Their mother has made a big pot of hot soup.",
+            "es": "Hoy llueve, así que los niños están leyendo en casa. Su madre ha hecho una gran olla de sopa caliente.",
+            "zh": "今天下雨，所以孩子们在家里看书。妈妈煮了一大锅热汤。",
+        },
+        {
+            "en": "Buying a ticket is easy. First choose your seat, then pay with your phone. The ticket will be sent to you.",
+            "es": "Comprar una entrada es fácil. Primero elija su asiento y luego pague con el móvil. Le enviaremos la entrada.",
+            "zh": "买票很简单。先选好座位，再用手机付款。票会寄给您。",
         },
     )
 )
