@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from providers.llm_translate import LlmTranslate
 from providers.simulator.cipher import translated
 from tests import translator
 from tests.drive import Drive
-from tests.embedded import needs_apertium, needs_model
+from tests.embedded import listens, needs_apertium, needs_model, until
 from tests.fakes import answered
 
 MODEL = {
@@ -145,7 +147,7 @@ def test_embedded_model_goes_round_by_itself(tmp_path: Path) -> None:
     assert outcome.exit_code == 0
     assert outcome.pulse.records >= 1
     assert outcome.pulse.tally["lanes"]["translator"]["tokens_out"] > 10
-    assert (tmp_path / "run" / "model.log").read_bytes().count(b"main: server is listening") <= 1
+    assert (tmp_path / "run" / "model.log").read_bytes().count(b"loading model '") == 1
     report = list(quickstart.report(tmp_path / "run", wish, 61.0))
     assert report[0].startswith("Back-translation of zh-en-zh")
     assert any(line.startswith("  source:") for line in report)
@@ -166,6 +168,33 @@ def test_apertium_is_started_and_ends_with_its_block(tmp_path: Path) -> None:
 
     assert anyio.run(main).startswith("http://127.0.0.1:")
     assert (tmp_path / "apertium.log").stat().st_size > 0
+
+
+HOLDER = """
+import anyio, sys
+from pathlib import Path
+from engine.runtime import apertium
+
+async def main():
+    async with apertium.serve(Path(sys.argv[1])) as address:
+        print(address, flush=True)
+        await anyio.sleep_forever()
+
+anyio.run(main)
+"""
+
+
+@needs_apertium
+def test_killed_parent_leaves_no_apertium(tmp_path: Path) -> None:
+    """kill -9 of whoever started the server ends it, too."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "apertium.log")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    port = int(process.stdout.readline().decode().strip().rpartition(":")[2])
+    assert listens(port)
+    process.kill()
+    process.communicate()
+    until(lambda: not listens(port), "Apertium's server to die with its parent")
 
 
 def test_apertium_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
