@@ -327,12 +327,13 @@ def versions() -> dict[str, str]:
 async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack, priced: Money) -> list[Account]:
     """The accounts of the plan with their lanes open: keys read, embedded models started."""
     accounts: dict[str, Account] = {}
+    servers: dict[str, local.Server] = {}
     lanes = opened(loaded)
     funds.rank(lanes, priced)
     for lane in lanes:
         name = account_name(lane.plan)  # as the plan has it: a server's address is found out only now
         if lane.plan.provider == "local":
-            await _serve(lane, folder, stack)
+            await _serve(lane, folder, stack, servers)
         quota = declared(lane.plan.quota)
         if name not in accounts:
             if metered(lane.plan.quota):
@@ -371,14 +372,18 @@ def account_name(plan: LanePlan) -> str:
     return plan.account or "|".join((plan.provider, plan.base_url or "", plan.region or "", plan.key or "", plan.model))
 
 
-async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:
-    """Start the embedded model of a lane and put its address and slots into the lane's plan."""
+async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack, servers: dict[str, local.Server]) -> None:
+    """Start the embedded model of a lane, unless one that shares it has, and put its address into the lane's plan."""
+    home = lane.plan.via or lane.name
     slots = lane.plan.quota.concurrent
     try:
         port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
     except ValueError:
         raise PlanError(f"lanes.{lane.name}.base_url has no usable port number: {lane.plan.base_url}") from None
-    server = await stack.enter_async_context(local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG))
+    if home not in servers:
+        serving = local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG)
+        servers[home] = await stack.enter_async_context(serving)
+    server = servers[home]
     lane.plan = replace(lane.plan, base_url=server.base_url, model=lane.plan.model or local.DEFAULT)
     lane.fate = server.fate
 

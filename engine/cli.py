@@ -64,18 +64,25 @@ def run(
 
 @app.command()
 def quickstart(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the run is kept.")] = Path("quickstart"),
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where the run is kept.", show_default=False)] = None,
     model: Annotated[str, typer.Option(help="gemma3-270m, smollm2, or the path of a GGUF file.")] = "gemma3-270m",
-    goal: Annotated[int, typer.Option(min=1, help="New instructions to make.")] = 24,
+    goal: Annotated[int | None, typer.Option(min=1, help="New instructions (24), or records (12), to make.")] = None,
+    recipe: Annotated[str, typer.Option(help="self_instruct or backtranslation.")] = "self_instruct",
+    pair: Annotated[
+        str | None, typer.Option(help="Of backtranslation: zh-en (if not given), en-zh, or en-es by Apertium.")
+    ] = None,
+    apertium: Annotated[str | None, typer.Option(metavar="URL", help="A server of Apertium's; else one is started.")] = None,
 ) -> None:
-    """Run Self-Instruct from end to end on a small language model on this machine: no key, no network service.
+    """Run a method from end to end on a small language model on this machine: no key, no network service.
 
-    24 new instructions are filtered, freed of duplicates, classified, given inputs and outputs, journaled and exported to
-    DIR/data.json. Takes a few minutes on two cores. After a stop or a kill, the same command resumes it.
+    Self-Instruct makes 24 new instructions, which are filtered, freed of duplicates, classified, given inputs and outputs,
+    journaled and exported to DIR/data.json. Back-translation sends short texts of ours into another language and back, keeps what
+    came back whole, and has the model write the instructions that these texts answer. Either takes a few minutes on two cores.
+    After a stop or a kill, the same command resumes it.
     """
     from engine import quickstart as door
 
-    door.run(directory, model, goal)
+    door.run(directory, door.Wish(recipe=recipe, model=model, goal=goal, pair=pair, address=apertium))
 
 
 @app.command()

@@ -43,6 +43,7 @@ FLOORS = {
         engine/recipes/backtranslation engine/recipes/augment
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
+        providers/demonstrations providers/llm_translate
         engine/pricing engine/plan
     """,
     "F3 effects": """
@@ -51,7 +52,7 @@ FLOORS = {
         engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
         engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
-        engine/runtime/mailbox engine/runtime/control
+        engine/runtime/mailbox engine/runtime/control engine/runtime/leash engine/runtime/apertium
     """,
     "F4 the loop": """
         engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/calling
