@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from engine import cli_pages
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -26,6 +28,8 @@ app.add_typer(plans, name="plan")
 app.add_typer(seeds, name="seeds")
 lanes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try the lanes of a plan.")
 app.add_typer(lanes, name="lanes")
+
+cli_pages.add(app)
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan: a TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]

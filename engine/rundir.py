@@ -28,10 +28,10 @@ from engine.runtime.journal import following, read_only
 from engine.runtime.segments import FOLDER, MANIFEST
 from engine.version import VERSION
 
-PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"
+PLAN, PULSE, LOG, MODEL_LOG, REPORT = "plan.json", "pulse.json", "log.jsonl", "model.log", "report.html"
 REPAIR, READY, DAMAGED = "repair", "ready", "damaged-"
 """A mended journal before it takes the place of the damaged one, the mark that it is whole, and where damaged ones are kept."""
-_OURS = {"lock", FOLDER, MANIFEST, "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG, NOTE}
+_OURS = {"lock", FOLDER, MANIFEST, "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG, NOTE, REPORT}
 
 
 def refuse_foreign(directory: Path) -> None:
