@@ -1,4 +1,4 @@
-"""Charts as inline SVG, drawn with matplotlib (the extra `report`). Colours are the page's own, so that they follow light and dark.
+"""Charts as inline SVG, drawn with matplotlib (the extra `report`), in the page's own colours: they follow light and dark.
 
 A door: only pages draw. Without matplotlib there are no charts, and a page shows its tables alone.
 """
@@ -29,12 +29,18 @@ LABELS = 9
 """Bins, spans and the like that have their name written out."""
 
 
+FEWEST = 6
+"""Places that there is room for, so that a single bar is no wall."""
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """Numbers under one name, in the order of the chart's places."""
 
     name: str
     values: Sequence[float]
+    dash: str = "-"
+    """matplotlib's line style."""
 
 
 def drawable() -> bool:
@@ -48,6 +54,7 @@ def bars(places: Sequence[str], series: Sequence[Series], title: str) -> str:
     for n, (one, colour) in enumerate(zip(series, itertools.cycle(SERIES), strict=False)):
         offset = (n - (len(series) - 1) / 2) * width
         axes.bar([place + offset for place in range(len(places))], one.values, width, color=colour, label=_plain(one.name))
+    axes.set_xlim(-0.6, max(len(places), FEWEST) - 0.4)
     shown = range(0, len(places), max(1, -(-len(places) // LABELS)))
     axes.set_xticks(list(shown), [_plain(places[place]) for place in shown])
     return _drawn(figure, axes, len(series), title)
@@ -58,7 +65,16 @@ def lines(times: Sequence[float], series: Sequence[Series], title: str) -> str:
     figure, axes = _axes()
     for one, colour in zip(series, itertools.cycle(SERIES), strict=False):
         here = times[: len(one.values)]
-        axes.plot(here, one.values, color=colour, linewidth=1.6, label=_plain(one.name), marker="o" if len(here) < 3 else "")
+        marker = "o" if len(here) < 3 else ""
+        axes.plot(
+            here,
+            one.values,
+            color=colour,
+            linewidth=1.6,
+            linestyle=one.dash,
+            label=_plain(one.name),
+            marker="o" if len(here) < 3 else "",
+        )
     if times:
         count = min(6, len(times))
         chosen = [times[0] + (times[-1] - times[0]) * n / max(1, count - 1) for n in range(count)]
@@ -69,6 +85,7 @@ def lines(times: Sequence[float], series: Sequence[Series], title: str) -> str:
 
 def _axes() -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = figure.add_subplot()
@@ -79,6 +96,7 @@ def _axes() -> tuple[Figure, Axes]:
     axes.tick_params(colors=INK, length=0, labelsize=9)
     axes.margins(x=0.01)
     axes.locator_params(axis="y", nbins=5)
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     return figure, axes
 
 

@@ -17,7 +17,9 @@ def add(app: typer.Typer) -> None:
 
 
 def report(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR...", help="A run, or several to compare.", show_default=False)],
+    directories: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="A run, or several to compare.", show_default=False)
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", help="The file to write; without it DIR/report.html.", show_default=False)
     ] = None,

@@ -49,15 +49,19 @@ def body(run: Run) -> str:
 
 def _page(runs: Sequence[Run], values: dict[str, Any], *, poll: bool) -> str:
     style, script = ((files("engine") / "pages" / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    return _templates().get_template("page.html").render(
-        values,
-        title=" and ".join(visible(run.name) for run in runs),
-        poll=poll,
-        style=Markup(style),
-        script=Markup(script),
-        hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        version=VERSION,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    return (
+        _templates()
+        .get_template("page.html")
+        .render(
+            values,
+            title=" and ".join(visible(run.name) for run in runs),
+            poll=poll,
+            style=Markup(style),
+            script=Markup(script),
+            hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            version=VERSION,
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        )
     )
 
 

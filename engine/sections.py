@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from engine import charts
@@ -15,6 +16,7 @@ from engine.charts import Series
 from engine.core.money import worded
 from engine.core.published import PUBLISHED, ROWS
 from engine.core.types import Quota
+from engine.runtime.pulse import requests_a_minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,17 @@ def _published(runs: Sequence[Run]) -> Section:
     rows = [
         [title, *(number(run.figures["table"][name]) for run in runs), number(PUBLISHED[name])] for name, title in ROWS.items()
     ]
-    parts = (("Share that is classification", "classification", "instructions"), ("Share without input", "without_input", "instances"))
+    parts = (
+        ("Share that is classification", "classification", "instructions"),
+        ("Share without input", "without_input", "instances"),
+    )
     for title, part, whole in parts:
         tables = [*(run.figures["table"] for run in runs), PUBLISHED]
         shares = ["–" if one[part] is None or one[whole] is None else share(one[part], one[whole]) for one in tables]
         rows.append([title, *shares])
     note = (
-        'The published run is that of Wang et al. (2023), "Self-Instruct", table 1. Words are counted between blanks, in texts with '
-        "ideographs each of them is one."
+        'The published run is that of Wang et al. (2023), "Self-Instruct", table 1. Words are counted between blanks, in texts '
+        "with ideographs each of them is one."
     )
     return Section("Beside the published run", note, [Table(["", *(run.name for run in runs), "Published"], rows)])
 
@@ -220,7 +225,9 @@ def _usage(runs: Sequence[Run]) -> Section:
         total = worded(sum(costs), run.currency) if run.currency else "–"
         rows.append([*_named(runs, run), "all lanes", "all steps", *[""] * len(names), total])
     head = [*_head(runs), "Lane", "Step", *titles, *(["Cost"] if priced else [])]
-    return Section("Tokens and money", "By what is in the journal.", [Table(head, rows, len(head) - len(titles) - priced)] if rows else [])
+    return Section(
+        "Tokens and money", "By what is in the journal.", [Table(head, rows, len(head) - len(titles) - priced)] if rows else []
+    )
 
 
 def _speed(runs: Sequence[Run]) -> Section:
@@ -232,12 +239,9 @@ def _speed(runs: Sequence[Run]) -> Section:
         for kind in ("calls", "tokens"):
             names = [name for name in _names(lanes) if name.startswith(f"{kind} ")]
             if names:
-                drawn.append(_over_time(_of(runs, run, f"{kind.capitalize()} a minute, by lane"), lanes, names, f"{kind} "))
+                drawn.append(_over_time(_of(runs, run, f"{kind.capitalize()} a minute, by lane"), lanes, names, run.quotas))
     limits = [
-        f"{lane}: {', '.join(limited)}"
-        for run in runs
-        for lane, quota in run.quotas.items()
-        if (limited := _limits(quota))
+        f"{lane}: {', '.join(limited)}" for run in runs for lane, quota in run.quotas.items() if (limited := _limits(quota))
     ]
     note = f"By the time of sending. Declared quotas: {'; '.join(limits) or 'none'}."
     return Section("Rate over time", note, charts=[chart for chart in drawn if chart.table.rows])
@@ -260,7 +264,9 @@ def _latency(runs: Sequence[Run]) -> Section:
         if told[kind]["count"]
     ]
     head = [*_head(runs), "Lane", "Until", "Answers", "50 %", "90 %", "95 %", "99 %", "Longest"]
-    return Section("Latency", "Seconds, to 1 %: so many of the answers took no longer.", [Table(head, rows, len(head) - 6)] if rows else [])
+    return Section(
+        "Latency", "Seconds, to 1 %: so many of the answers took no longer.", [Table(head, rows, len(head) - 6)] if rows else []
+    )
 
 
 def _faults(runs: Sequence[Run]) -> Section:
@@ -268,10 +274,10 @@ def _faults(runs: Sequence[Run]) -> Section:
     for run in runs:
         names = [name for name in _names(run.figures["time"]) if name.startswith("fault ") or name == "attempts"]
         if names:
-            drawn.append(_over_time(_of(runs, run, "Faults a minute"), run.figures["time"], names, "fault "))
+            drawn.append(_over_time(_of(runs, run, "Faults a minute"), run.figures["time"], names))
     note = (
-        "Requests that were given up, by kind, and attempts that cost something and settled nothing; an attempt that cost nothing "
-        "leaves no trace in the journal, only in the log at debug level."
+        "Requests that were given up, by kind, and attempts that cost something and settled nothing; an attempt that cost "
+        "nothing leaves no trace in the journal, only in the log at debug level."
     )
     return Section("Faults over time", note, charts=drawn)
 
@@ -318,16 +324,29 @@ def _names(time: Mapping[str, Any]) -> list[str]:
     return [name for name in time["spans"][0] if name != "t"] if time["spans"] else []
 
 
-def _over_time(title: str, time: Mapping[str, Any], names: Iterable[str], less: str = "") -> Chart:
-    """Rates a minute in each span; what is named in `less` is left out of the names shown."""
+def _over_time(
+    title: str, time: Mapping[str, Any], names: Iterable[str], quotas: Mapping[str, Quota] = MappingProxyType({})
+) -> Chart:
+    """Rates a minute in each span. The kind is left out of names like "calls LANE"; beside those stand the declared quotas."""
     spans, minutes = time["spans"], time["seconds"] / 60
     chosen = [name for name in names if name in _names(time)]
-    series = [Series(name.removeprefix(less), [span[name] / minutes for span in spans]) for name in chosen]
+    series = [Series(name.partition(" ")[2] or name, [span[name] / minutes for span in spans]) for name in chosen]
     times = [span["t"] for span in spans]
     rows = [
         [f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d %H:%M:%S}", *(number(one.values[n]) for one in series)]
         for n, t in enumerate(times)
         if any(one.values[n] for one in series)
     ]
-    drawing = charts.lines(times, series, title) if rows and charts.drawable() else ""
+    limits = [limit for name in chosen if (limit := _limit(name, quotas, len(spans))) is not None]
+    drawing = charts.lines(times, [*series, *limits], title) if rows and charts.drawable() else ""
     return Chart(title, drawing, Table(["from (UTC)", *(one.name for one in series)], rows))
+
+
+def _limit(name: str, quotas: Mapping[str, Quota], spans: int) -> Series | None:
+    """The quota of a minute that a lane declares, as a line beside its rate."""
+    kind, _, lane = name.partition(" ")
+    quota = quotas.get(lane)
+    if quota is None:
+        return None
+    limit = requests_a_minute(quota) if kind == "calls" else quota.tokens_per_minute
+    return None if limit is None else Series(f"{lane}: quota", [limit] * spans, ":")

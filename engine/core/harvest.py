@@ -1,4 +1,4 @@
-"""Harvest: what the texts of a run are like: lengths, neighbours, verbs, labels, languages, scores, samples. A fold of the journal.
+"""Harvest: what the texts of a run are like: lengths, neighbours, verbs, labels, languages, scores, samples. A fold.
 
 Pure; one owner. Memory grows by a third of a kilobyte for each kept instruction (their index), and with nothing else; what is
 slow to tell is told of a sample, whose size stands beside it.

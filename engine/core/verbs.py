@@ -11,23 +11,28 @@ from typing import NamedTuple
 
 _WORD = re.compile(r"[A-Za-z]+(?:[-'’][A-Za-z]+)*|[.,;:?!()\"“”]")
 
-_BEFORE = frozenset("please kindly now then first next also just briefly quickly carefully clearly simply".split())
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_BEFORE = _words("please kindly now then first next also just briefly quickly carefully clearly simply")
 """Words that may stand before the verb."""
-_NO_VERB = frozenset(
-    "what which who whom whose when where why how is are was were do does did can could will would should may might am has have "
-    "had the a an this that these those there it its he she they we you i my your his her their our if in on at for from with as "
-    "to of and or but not no yes given after before while since because suppose imagine here".split()
+_NO_VERB = _words(
+    "what which who whom whose when where why how is are was were do does did can could will would should may might am "
+    "has have had the a an this that these those there it its he she they we you i my your his her their our if in on at "
+    "for from with as to of and or but not no yes given after before while since because suppose imagine here"
 )
 """First words that are no imperative: questions, statements, clauses."""
-_EASY = frozenset(
-    "a an the this that these those my your his her its our their some any each every all both no one two three four five six "
-    "seven eight nine ten twenty at least most about exactly me us him them".split()
+_EASY = _words(
+    "a an the this that these those my your his her its our their some any each every all both no one two three four five "
+    "six seven eight nine ten twenty at least most about exactly me us him them"
 )
 """Words that an object may begin with, and that are none themselves."""
-_END = frozenset(
-    "of for to from in on at by with without about into onto over under between among through during against as and or but so if "
-    "that which who whom whose when where why how whether what using based than while because is are was were be has have can "
-    "could will would should may might given following below above".split()
+_END = _words(
+    "of for to from in on at by with without about into onto over under between among through during against as and or "
+    "but so if that which who whom whose when where why how whether what using based than while because is are was were "
+    "be has have can could will would should may might given following below above"
 )
 """Words before which the object's noun has been said."""
 _LONGEST = 40
