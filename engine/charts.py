@@ -73,7 +73,7 @@ def lines(times: Sequence[float], series: Sequence[Series], title: str) -> str:
             linewidth=1.6,
             linestyle=one.dash,
             label=_plain(one.name),
-            marker="o" if len(here) < 3 else "",
+            marker=marker,
         )
     if times:
         count = min(6, len(times))
