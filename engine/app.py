@@ -46,7 +46,7 @@ from engine.runtime.disk import Directory
 from engine.runtime.feeding import Read
 from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal, Lock
-from engine.runtime.log import to_file
+from engine.runtime.log import Secrets, Talk, to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
 from engine.runtime.wire import Sender, Timeouts, Wire
@@ -79,14 +79,16 @@ def run(
     *,
     on_pulse: Callable[[Pulse], None] | None = None,
     failures: Failures = Failures.LEAVE,
+    talk: Talk = Talk.NOTHING,
 ) -> Outcome:
     """Start the run of `plan` in `directory`, or resume it, and wait until it ends.
 
     `plan` is a `Plan`, the same as plain data, or the path of a TOML file. `on_pulse` is called about once a second on the
-    run's thread. Raises `EngineError` for what the user can mend. In a running event loop use `arun`.
+    run's thread; `talk` says what of the log stderr is told, too. Raises `EngineError` for what the user can mend. In a
+    running event loop use `arun`.
     """
     try:
-        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures))
+        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures, talk=talk))
     except KeyboardInterrupt:
         raise Interrupted("stopped before anything was asked; the same command goes on") from None
 
@@ -97,6 +99,7 @@ async def arun(
     *,
     on_pulse: Callable[[Pulse], None] | None = None,
     failures: Failures = Failures.LEAVE,
+    talk: Talk = Talk.NOTHING,
 ) -> Outcome:
     """`run` for callers that have an event loop (asyncio). Cancelled, it settles and writes what has arrived, then stops."""
     folder = Path(directory)
@@ -113,12 +116,11 @@ async def arun(
         gc.collect()
         gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
         closing.callback(gc.unfreeze)
-        log = _log(folder, closing)
+        log = _log(folder, closing, talk, secrets := Secrets())
         log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records, again=again)
-        for notice in rundir.notices(folder):
-            log.warning("notice", text=notice)
         async with AsyncExitStack() as stack:
             accounts = await _accounts(loaded, folder, stack, priced)
+            secrets.of(account.secrets for account in accounts)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
             wire = await stack.enter_async_context(Wire(clock))
@@ -164,11 +166,14 @@ def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
     return inputs.reader(loaded.source, agenda.intake.documents.copy(), loaded.plan.seed, drawn)
 
 
-def _log(folder: Path, closing: ExitStack) -> FilteringBoundLogger:
+def _log(folder: Path, closing: ExitStack, talk: Talk, secrets: Secrets) -> FilteringBoundLogger:
     try:
-        return closing.enter_context(to_file(folder / rundir.LOG))
+        log = closing.enter_context(to_file(folder / rundir.LOG, talk, secrets)).bind(run=folder.resolve().name)
     except OSError as error:
         raise JournalError(f"{folder / rundir.LOG} cannot be written: {error.strerror or error}") from error
+    for notice in rundir.notices(folder):
+        log.warning("notice", text=notice)
+    return log
 
 
 @contextmanager

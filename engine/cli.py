@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from engine import cli_pages
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -26,6 +28,8 @@ app.add_typer(plans, name="plan")
 app.add_typer(seeds, name="seeds")
 lanes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try the lanes of a plan.")
 app.add_typer(lanes, name="lanes")
+
+cli_pages.add(app)
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan: a TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
@@ -45,6 +49,11 @@ def run(
     directory: RunDir,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Each pulse as a line of JSON on stdout, once a second.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr, too; -vv each failed call.")] = 0,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve metrics for Prometheus there, on loopback.", show_default=False)
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what settled with a fault.")] = False,
 ) -> None:
     """Start the run of PLAN in DIR, or resume it.
@@ -57,9 +66,11 @@ def run(
     from engine import live
     from engine.app import Failures
     from engine.plan import load
+    from engine.runtime.log import talk
 
-    progress = live.Progress.HIDDEN if quiet else live.Progress.SHOWN
-    live.run(load(plan, changes), directory, progress, Failures.RETRY if retry_failed else Failures.LEAVE)
+    progress = live.Progress.JSON if as_json else live.Progress.HIDDEN if quiet or verbose else live.Progress.SHOWN
+    shown = live.Shown(progress, metrics_port, talk(verbose))
+    live.run(load(plan, changes), directory, shown, Failures.RETRY if retry_failed else Failures.LEAVE)
 
 
 @app.command()

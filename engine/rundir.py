@@ -29,22 +29,12 @@ from engine.runtime.segments import FOLDER, MANIFEST
 from engine.version import VERSION
 
 PLAN, PULSE, LOG, MODEL_LOG, TRANSLATOR_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log", "apertium.log"
+REPORT = "report.html"
 REPAIR, READY, DAMAGED = "repair", "ready", "damaged-"
 """A mended journal before it takes the place of the damaged one, the mark that it is whole, and where damaged ones are kept."""
-_OURS = {
-    "lock",
-    FOLDER,
-    MANIFEST,
-    "seeds.jsonl",
-    "avoid.jsonl",
-    "templates",
-    "filters",
-    PULSE,
-    LOG,
-    MODEL_LOG,
-    TRANSLATOR_LOG,
-    NOTE,
-}
+_TEXTS = {"seeds.jsonl", "avoid.jsonl", "templates", "filters"}
+_LOGS = {LOG, *(f"{LOG}.{n}" for n in range(1, 10)), MODEL_LOG, TRANSLATOR_LOG}
+_OURS = {"lock", FOLDER, MANIFEST, PULSE, NOTE, REPORT} | _TEXTS | _LOGS
 
 
 def refuse_foreign(directory: Path) -> None:

@@ -32,6 +32,7 @@ FLOORS = {
         engine/core/estimate
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
+        engine/core/sketches engine/core/verbs engine/core/published engine/core/pace engine/core/harvest engine/core/figures
     """,
     "F2 methods and dialects": """
         providers/__init__ providers/reading providers/profile providers/openai
@@ -81,7 +82,8 @@ FLOORS = {
         providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
-        engine/live engine/progress engine/status engine/why
+        engine/metrics engine/live engine/progress engine/status engine/why engine/watch
+        engine/charts engine/sections engine/page engine/report engine/dashboard engine/cli_pages
         engine/exports/__init__ engine/exports/example engine/exports/choose engine/exports/settings engine/exports/neighbours
         engine/exports/gather engine/exports/rows engine/exports/finetune engine/exports/sheet engine/exports/encode
         engine/exports/formats engine/exports/card engine/exports/write engine/export

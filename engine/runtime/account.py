@@ -6,12 +6,13 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import anyio
@@ -74,6 +75,8 @@ class Lane:
     """What it costs, in any unit that all lanes share: the cheaper one is asked first."""
     held: str | None = None
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """How its attempts have failed since the process began, by kind."""
 
     lacks: frozenset[str] = frozenset()
     """Steps of its roles that it cannot serve: it does not have the languages."""
@@ -145,6 +148,13 @@ class Account:
     """The lightest of these."""
     _place: anyio.CancelScope | None = field(default=None, repr=False)
     """The last wait for a place in the row."""
+
+    def secrets(self) -> list[str]:
+        """What must be told nowhere: the keys of its lanes as they are now, values of their own headers, passwords of proxies."""
+        found = [lane.key.value for lane in self.lanes]
+        found += [value for lane in self.lanes for name, value in lane.headers.items() if value != lane.plan.headers[name]]
+        proxies = [lane.route.proxy for lane in self.lanes if lane.route.proxy]
+        return found + [password for proxy in proxies if (password := urlsplit(proxy).password)]
 
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
@@ -258,6 +268,7 @@ class Account:
             self.breaker.succeeded()
             self.ledger.aimd.succeeded(now)
             return
+        lane.faults[fault.kind.value] += 1
         hint = fault.retry_after
         if hint is not None and hint > self.park_after and fault.kind in PATIENT:
             self.park(hint, str(fault), now)
