@@ -101,10 +101,11 @@ def attempts(shots: Sequence[Shot], scored: frozenset[int], measure: Measure, we
 
 
 def weigh(shot: Shot, measure: Measure, weights: Weights) -> float:
-    """What a call weighs before it is answered: of tokens, prompt and all that it asks for where that is what was made large."""
+    """What a call weighs: of tokens its prompt, and what it asked for, or used where only that counts."""
     match measure:
         case Measure.TOKENS:
-            return float(weights.prompt(shot.shape, shot.weighed) + asked(shot.shape))
+            answer = asked(shot.shape) if weights.counts != "used" else shot.usage.answer if shot.usage is not None else 0
+            return float(weights.prompt(shot.shape, shot.weighed) + answer)
         case Measure.CHARACTERS:
             return float(shot.weighed.characters)
         case _:

@@ -100,7 +100,7 @@ class Record:
 
     shots: list[Shot] = field(default_factory=list)
     trials: list[Ran] = field(default_factory=list)
-    weights: Weights = field(default_factory=lambda: Weights({}))
+    weights: Weights = field(default_factory=Weights)
 
     def of(self, *numbers: int) -> list[Shot]:
         """Shots of some trials, in the order in which they were sent."""

@@ -74,8 +74,6 @@ class Findings:
 
     claims: Mapping[Dimension, Declared] = field(default_factory=dict)
     estimates: dict[Measure, Estimate] = field(default_factory=dict)
-    counts: str | None = None
-    """`reserved` or `used`, as `Quota.counts`."""
     recovery: Recovery | None = None
     remarks: list[str] = field(default_factory=list)
 
@@ -120,7 +118,7 @@ class Probing:
             if claim.others:
                 self.findings.remarks.append(f"others use this account: headers count {claim.others:,.0f} {dimension} not ours")
         counts = reserves(record.shots)
-        self.findings.counts = None if counts is None else "reserved" if counts else "used"
+        record.weights.counts = None if counts is None else "reserved" if counts else "used"
 
     def _guess(self, measure: Measure, record: Record) -> float | None:
         """The limit a minute, as headers or the plan say it."""
@@ -225,18 +223,19 @@ class Probing:
     def _heavy(self, record: Record) -> Iterator[Trial]:
         """First calls that ask for long answers, which cost little; where those do not count, long prompts."""
         guess = self._guess(self.units, record)
-        forms = [Form.RESERVED, Form.PROMPT] if self.units is Measure.TOKENS and self.findings.counts != "used" else [Form.PROMPT]
+        forms = [Form.RESERVED, Form.PROMPT] if self.units is Measure.TOKENS and record.weights.counts != "used" else [Form.PROMPT]
         for form in forms:
             numbers: list[int] = []
+            if self.units is Measure.TOKENS:
+                record.weights.counts = "reserved" if form is Form.RESERVED else "used"
             yield from self._drained(record, form, guess, numbers)
             if any(record.trials[number - 1].refused for number in numbers):
-                if self.units is Measure.TOKENS:
-                    self.findings.counts = "reserved" if form is Form.RESERVED else "used"
                 yield from self._concluded(record, numbers, self.units)
                 self._untangle(record)
                 return
             if form is not forms[-1]:
                 yield Pause("windows empty", MINUTE, SMALL)
+        record.weights.counts = None
         if self.units not in self.findings.estimates:
             self._keep(bound(record.of(*numbers), self.units, record.weights))
 
@@ -262,14 +261,11 @@ class Probing:
             if not record.last.refused or record.last.cut:
                 return
             found = self._estimated(record, numbers, self.units)
-            if found is None:
-                return
-            if not rough and found.law is not None and found.width <= WIDE:
+            if found is None or (not rough and found.law is not None and found.width <= WIDE):
                 return
             guess = found.limit
             if rough:
                 size, rough = self._size(guess, record, form), False
-                numbers.clear()
 
     def _size(self, guess: float | None, record: Record, form: Form) -> int:
         """Units of one heavy call: a hundredth of the limit, larger where requests are few, smaller where money is little."""

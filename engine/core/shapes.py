@@ -5,7 +5,7 @@ Pure. A call of a load test is sent for what it weighs, never for its answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation, Usage
@@ -106,7 +106,9 @@ def filler(number: int, characters: int) -> str:
 class Weights:
     """What calls of each shape weigh in the vendor's eyes: what it said of those that it answered, for those that it refused."""
 
-    prompts: dict[Shape, int]
+    prompts: dict[Shape, int] = field(default_factory=dict)
+    counts: str | None = None
+    """`used` where an answer is counted as it came, else what is asked for counts."""
 
     def learn(self, shape: Shape, usage: Usage) -> None:
         if not usage.estimated and usage.prompt:
