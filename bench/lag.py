@@ -15,8 +15,8 @@ import structlog
 
 from bench import corpus
 from engine import app, context
+from engine.core.http import HttpRequest, HttpResponse
 from engine.core.quota import Ledger
-from engine.core.types import HttpRequest, HttpResponse
 from engine.plan import from_data
 from engine.runtime.account import Account
 from engine.runtime.clock import Clock

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import orjson
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Call, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Stop, Style, Usage
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.types import Call, Completion, LanePlan, Reply, Stop, Style, Usage
 
 _STATUSES = {400: FaultKind.BAD, 403: FaultKind.AUTH, 404: FaultKind.AUTH, 429: FaultKind.RATE}
 
@@ -21,6 +22,9 @@ class Translating:
 
     accepts: tuple[type, ...] = (Completion,)
     texts: int = 1
+    limit: int | None = None
+    request_limit: int | None = None
+    languages: None = None
     models: bool = False
 
     def key(self, lane: LanePlan) -> str | None:

@@ -23,27 +23,26 @@ import orjson
 import rapidfuzz
 from structlog.typing import FilteringBoundLogger
 
-import providers
-from engine import context, funds, rundir
+from engine import context, funds, inputs, rundir
 from engine.core import lines
 from engine.core.agenda import Agenda
 from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
-from engine.core.keys import required, sources
 from engine.core.quota import PERIODS, Ledger
-from engine.core.recipe import Recipe
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
-from engine.core.types import Chat, Completion, Item, LanePlan, Line, Paid, Quota, Settled
+from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
+from engine.lanes import check_roles, lane_of
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, secret, spacing
+from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
 from engine.runtime.disk import Directory
+from engine.runtime.feeding import Read
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
@@ -120,12 +119,14 @@ async def arun(
             accounts = await _accounts(loaded, folder, stack, priced)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
+            documents = await anyio.to_thread.run_sync(reader, loaded, agenda, folder, abandon_on_cancel=True)
             world = World(
                 wire=await stack.enter_async_context(Wire(clock)),
                 append=journal.append,
                 clock=clock,
                 log=log,
                 on_pulse=_told(folder, on_pulse),
+                documents=documents,
             )
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
@@ -138,6 +139,18 @@ async def arun(
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
+
+
+def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
+    """Who reads the documents that are still to be asked about; `None` for a recipe without, and where none is wanted any more.
+    Blocks for as long as it takes to find the place, and to count what a sample is drawn from."""
+    if agenda.intake is None or agenda.intake.over:
+        return None
+    if loaded.source is None:
+        raise PlanError("the input of this run is not where [input] says: give its path, and the run goes on where it stopped")
+    size = getattr(loaded.context.options, "sample", None)
+    drawn = (size, rundir.count(loaded, Directory(folder), str(folder))) if size is not None else None
+    return inputs.reader(loaded.source, agenda.intake.documents.copy(), loaded.plan.seed, drawn)
 
 
 def _log(folder: Path, closing: ExitStack) -> FilteringBoundLogger:
@@ -235,7 +248,7 @@ def homes(plan: Plan) -> dict[str, str]:
 
 def lanes(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
-    return [_lane(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    return [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
 
 
 def opened(loaded: context.Loaded) -> list[Lane]:
@@ -249,38 +262,20 @@ def opened(loaded: context.Loaded) -> list[Lane]:
                 f"lanes.{lane.name} and lanes.{other.name} share an account but declare different quotas: give both the same "
                 'figures, or each its own account = "..."'
             )
+        if lane.style == "completion" and getattr(loaded.context.options, "format", "text") == "json":
+            raise PlanError(
+                f'options.format = "json" asks questions that only chats answer, and lanes.{lane.name} is a completion: give it '
+                'style = "chat" if its server takes that, or leave format out'
+            )
         if lane.style == "chat" and loaded.context.options.parity:
             raise PlanError(
                 f"options.parity asks what was published, which were completions, and lanes.{lane.name} is a chat: give it "
                 'style = "completion" if its server takes that, or leave parity out'
             )
-    for step in loaded.recipe.steps:
-        if not any(step.role in lane.roles for lane in made):
-            raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
+    check_roles(loaded, made)
     for lane in made:
-        lane.key = secret(lane.plan.key or lane.provider.key(lane.plan))
+        lane.equip()
     return made
-
-
-def _lane(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
-    provider = providers.find(plan.provider)
-    known = [step.role for step in recipe.steps]
-    for role in plan.role:
-        if role not in known:
-            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {', '.join(known)}")
-    if plan.provider == "local" and plan.quota.concurrent is None:
-        plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
-    style = plan.style or provider.style(plan)
-    if (Chat if style == "chat" else Completion) not in provider.accepts:
-        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
-    if provider.models and not plan.model:
-        raise PlanError(f'lanes.{name} names no model; add model = "..."')
-    usual = provider.key(plan)
-    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
-        raise PlanError(
-            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
-        )
-    return Lane(name, plan, provider, frozenset(plan.role or known), style)
 
 
 def opened_journal(loaded: context.Loaded, folder: Path, closing: ExitStack, priced: Money) -> Journal:
@@ -330,7 +325,7 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
         if name not in accounts:
             if metered(lane.plan.quota):
                 where = f"{lane.plan.account or lane.plan.provider}|{lane.plan.base_url}|{lane.plan.region or ''}"
-                secret_name = f"{where}|{lane.key}|{lane.plan.model}"
+                secret_name = f"{where}|{lane.key.value}|{lane.plan.model}"
                 stack.enter_context(sharing.share(secret_name, quota.headroom, sharing.runtime_folder()))
             accounts[name] = Account(name, [], ledger(lane.plan.quota, quota), spacing(quota), park_after=loaded.plan.park_after)
         accounts[name].lanes.append(lane)

@@ -21,9 +21,11 @@ app = typer.Typer(
     "'seeddrill plan new self_instruct > plan.toml', edit it, 'seeddrill run plan.toml runs/a'.",
 )
 plans = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Write and check plans.")
-seeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check files of seed tasks.")
+seeds = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check files of seed tasks or texts.")
 app.add_typer(plans, name="plan")
 app.add_typer(seeds, name="seeds")
+lanes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try the lanes of a plan.")
+app.add_typer(lanes, name="lanes")
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan: a TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
@@ -249,11 +251,29 @@ def plan_check(
         typer.echo(forecast.text(chosen, pilot))
 
 
+@lanes.command("check")
+def lanes_check(
+    plan: PlanFile,
+    changes: Changes = [],  # noqa: B006
+    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Send each lane of PLAN one call, the cheapest there is, all at once: does the server answer, is the key accepted, does the
+    model exist, how long does it take, which limits do its headers name. Exit code 4 where a lane fails."""
+    from engine import lanecheck
+    from engine.plan import load
+
+    found = lanecheck.check(load(plan, changes))
+    typer.echo(lanecheck.as_json(found) if json else lanecheck.as_text(found))
+    raise typer.Exit(0 if all(lane.fault is None for lane in found) else 4)
+
+
 @seeds.command("check")
 def seeds_check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Seed tasks, one JSON object per line.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Seed tasks or texts, one JSON object a line.", show_default=False)
+    ],
 ) -> None:
-    """Check a file of seed tasks: line and reason of each fault, pairs too similar, a summary. Exit code 2 on a fault."""
+    """Check a file of seed tasks or texts: lines and reasons of faults, pairs too similar, a summary. Exit code 2 on a fault."""
     from engine import seedfile
 
     report = seedfile.check(file)

@@ -17,14 +17,15 @@ from typing import Any
 import msgspec
 import orjson
 
+from engine import inputs, recipes, seedfile
 from engine import plan as plans
-from engine import recipes, seedfile
 from engine.core.faults import JournalError, PlanError
 from engine.core.filters import FILTERS, Filter, of_user
 from engine.core.recipe import AVOID, Context, Recipe
 from engine.core.text import reference_words, words
 from engine.core.types import Item
 from engine.identify import identify
+from engine.runtime.source import Source
 
 ASKED = ("instruction", "prompt", "question", "query", "text")
 """Keys under which data sets keep what is asked, in the order in which they are looked for."""
@@ -51,6 +52,8 @@ class Loaded:
     context: Context
     sources: Sources
     identity: dict[str, Any]
+    source: Source | None = None
+    """The user's documents; `None` where the recipe asks about none, or where they are not at hand."""
 
     @property
     def fingerprint(self) -> str:
@@ -60,6 +63,15 @@ class Loaded:
 def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
     """The plan with all its texts. `kept`, a run directory, gives its own copies of the texts that come with the product: a
     newer version of ours does not change a run that has begun."""
+    return _loaded(plan, kept, inputs.at_hand)
+
+
+def reload(plan: plans.Plan, kept: Path) -> Loaded:
+    """Likewise for a run that is only looked at: its documents need not be there, what it knows of them is taken as it stands."""
+    return _loaded(plan, kept, inputs.recorded)
+
+
+def _loaded(plan: plans.Plan, kept: Path | None, origin: inputs.Origin) -> Loaded:
     recipe = recipes.find(plan.recipe)
     options = plans.options(recipe.options, plan.options)
     recipe = recipe.under(options)
@@ -74,7 +86,7 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         seed=plan.seed,
         options=options,
         templates=sources.templates,
-        seeds=_items(plan, sources.seeds),
+        seeds=_items(plan, sources.seeds) if recipe.seeds else (),
         filters=tuple(resolve(name) for name in options.filters),
         rules=recipe.rules(options),
         tokens=reference_words if options.parity else words,
@@ -82,7 +94,11 @@ def load(plan: plans.Plan, kept: Path | None = None) -> Loaded:
         identify=identify,
         avoid=tuple((id, text) for id, text in map(orjson.loads, sources.avoid.splitlines())),
     )
-    return Loaded(plan, recipe, context, sources, _identity(plan, recipe, options, sources))
+    identity, source = _identity(plan, recipe, options, sources), None
+    if inputs.asks_about_documents(recipe, plan.input, plan.goal) and plan.input is not None:
+        given = origin(plan.input, recipe, kept)
+        source, identity["input"] = given.source, given.identity
+    return Loaded(plan, recipe, context, sources, identity, source)
 
 
 def resolve(name: str) -> Filter:
@@ -118,6 +134,10 @@ def _source(name: str) -> str:
 
 
 def _seeds(plan: plans.Plan, recipe: Recipe, options: Any, kept: Path | None) -> bytes:
+    if not recipe.seeds:
+        if plan.seeds is not None:
+            raise PlanError(f"the recipe {recipe.name} begins with documents, and has no use for seeds: leave that out")
+        return b""
     if kept is not None and (plan.seeds is None or not Path(plan.seeds).exists()):
         return _kept(kept / "seeds.jsonl")  # a run that was moved goes on without the files it was made from
     path = Path(plan.seeds) if plan.seeds else seedfile.folder() / recipe.seeds.format(language=options.language)

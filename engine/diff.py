@@ -46,7 +46,8 @@ def fates(directory: Path) -> Fates:
     for line in rundir.journal(directory):
         if not isinstance(line, Settled) or line.fault is not None:
             continue
-        asked = f"{line.step}/{line.index}" if line.of is None else f"{lineage.pop(line.of, line.of)}>{line.step}"
+        of = line.of if line.item is None else None  # whoever asks about documents begins with them
+        asked = f"{line.step}/{line.index}" if of is None else f"{lineage.pop(of, of)}>{line.step}"
         for n, item, reason in _drafts(line):
             found.reasons[f"{asked}.{n}"] = reason
             found.texts[f"{asked}.{n}"] = " | ".join(str(value) for value in item.values())

@@ -92,7 +92,7 @@ def text(plan: Plan, pilot: Path | None) -> str:
         )
         for lane in lanes
     ]
-    found = estimate(plan.goal, profiles, facts)
+    found = estimate(plan.goal or 0, profiles, facts)
     left = [name for name in guesses if name not in measured]
     notes = [GUESS] if pilot is None else [MEANT]
     if pilot is not None and left:
@@ -109,7 +109,7 @@ def _measured(loaded: context.Loaded, pilot: Path) -> dict[str, Profile]:
         raise PlanError(f"{pilot} has no answers yet: run a small goal there first, or leave --from out for a guess")
     size = sum(file.stat().st_size for file in (pilot / FOLDER).iterdir()) / count
     kept = steps[loaded.recipe.source_step.name].kept.total
-    worn = WORN if loaded.plan.goal > 2 * kept else 1.0
+    worn = WORN if (loaded.plan.goal or 0) > 2 * kept else 1.0
     return {
         step.name: steps[step.name].profile(step, size, worn)
         for step in loaded.recipe.steps

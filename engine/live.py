@@ -156,7 +156,7 @@ def leave(code: int, told: bool) -> NoReturn:
 def ending(outcome: app.Outcome) -> str:
     """How a run ended and what to do next."""
     pulse = outcome.pulse
-    counts = f"{pulse.kept} instructions, {pulse.records} records in {outcome.directory}"
+    counts = f"{counted(pulse)} in {outcome.directory}"
     if pulse.state is RunState.DONE:
         return f"Done: {counts}.\nExport them: seeddrill export {outcome.directory} --format alpaca --out data.json"
     named = pulse.state.value.replace("_", " ")
@@ -168,8 +168,7 @@ def line(pulse: Pulse) -> str:
     lost = sum(sum(step["dropped"].values()) for step in pulse.tally["steps"].values())
     parts = [
         f"{duration(pulse.seconds)} {pulse.state.value}",
-        f"instructions {pulse.kept}/{pulse.goal}",
-        f"records {pulse.records}",
+        progress(pulse),
         f"dropped {lost}",
         f"in flight {pulse.in_flight}",
     ]
@@ -181,12 +180,11 @@ def line(pulse: Pulse) -> str:
 def panel(pulse: Pulse) -> Group:
     """A pulse as the live view shows it: the goal, the steps, the lanes."""
     head = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=pulse.goal, completed=min(pulse.kept, pulse.goal), width=30)
+    bar = ProgressBar(total=pulse.goal, completed=min(pulse.kept, pulse.goal or 0), width=30)
     head.add_row(
         Text(f"{pulse.state.value:<9}", style="bold"),
         bar,
-        f"{pulse.kept}/{pulse.goal} instructions, {pulse.records} records, {duration(pulse.seconds)}"
-        + (f", {spent}" if (spent := spending(pulse)) else ""),
+        f"{progress(pulse)}, {duration(pulse.seconds)}" + (f", {spent}" if (spent := spending(pulse)) else ""),
     )
     steps = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("step", "answers", "kept", "dropped"):
@@ -202,6 +200,20 @@ def panel(pulse: Pulse) -> Group:
         cost = [brief(used["cost"], pulse.currency)] if pulse.currency else []
         lanes.add_row(lane.name, lane.closed or standing(lane), str(lane.in_flight), str(used["calls"]), *map(str, tokens), *cost)
     return Group(head, steps, lanes)
+
+
+def progress(pulse: Pulse) -> str:
+    """How far a run is, of how much."""
+    if pulse.documents is None:
+        return f"{pulse.kept}/{pulse.goal} instructions, {pulse.records} records"
+    return f"{pulse.records}{'' if pulse.goal is None else f'/{pulse.goal}'} records of {pulse.documents} documents"
+
+
+def counted(pulse: Pulse) -> str:
+    """What a run has made."""
+    if pulse.documents is None:
+        return f"{pulse.kept} instructions, {pulse.records} records"
+    return f"{pulse.records} records of {pulse.documents} documents"
 
 
 def standing(lane: LanePulse) -> str:

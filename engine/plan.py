@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 
 from engine import pricing
+from engine.core.documents import InputPlan
 from engine.core.faults import PlanError
 from engine.core.keys import sources
 from engine.core.tariff import BudgetPlan, Tariff
@@ -26,22 +27,25 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 QUOTA_KEYS = tuple(field.name for field in fields(Quota))
 TARIFF_KEYS = tuple(field.name for field in fields(Tariff))
+INPUT_KEYS = tuple(field.name for field in fields(InputPlan))
 BUDGET_KEYS = tuple(field.name for field in fields(BudgetPlan))
 LANE_KEYS = tuple(field.name for field in fields(LanePlan) if field.name != "quota")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A run. `recipe`, `options`, `seed`, `seeds` are its identity: changed, they make another run. All else may change
+    """A run. `recipe`, `options`, `seed`, `seeds`, `input` are its identity: changed, they make another run. All else may change
     between resumes."""
 
     recipe: str
-    goal: Annotated[int, msgspec.Meta(ge=1)]
-    """Kept items of the step that grows: instructions."""
+    goal: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Kept items of the step that grows: instructions. Of a recipe over documents: records; without it, all that they give."""
     lanes: dict[str, LanePlan]
     seed: int = 0
     """Where all randomness of the run starts."""
     seeds: str | None = None
     """A seed file of the user's own; `None`: the one that comes with the recipe."""
+    input: InputPlan | None = None
+    """The documents of a recipe that asks about such."""
     options: dict[str, Any] = {}
     """The recipe's own options."""
     budget: BudgetPlan | None = None
@@ -89,6 +93,8 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Plan:
     for table, key in ((data, "seeds"), (data.get("options"), "templates")):
         if isinstance(table, dict) and isinstance(table.get(key), str):
             table[key] = str(base / table[key])  # a plan's paths start where the plan lies
+    if isinstance(given := data.get("input"), dict) and isinstance(where := given.get("path"), str | list):
+        given["path"] = str(base / where) if isinstance(where, str) else [str(base / str(path)) for path in where]
     if isinstance(chosen := data.get("options"), dict) and isinstance(chosen.get("avoid"), list):
         chosen["avoid"] = [str(base / str(name)) for name in chosen["avoid"]]
     return from_data(data)
@@ -104,6 +110,8 @@ def from_data(data: Mapping[str, Any]) -> Plan:
         raise PlanError("lanes are tables: write [lanes.NAME], and under it provider, model and so on")
     if isinstance(budget := data.get("budget"), Mapping):
         _known(budget, BUDGET_KEYS, "[budget]")
+    if isinstance(given := data.get("input"), Mapping):
+        _known(given, INPUT_KEYS, "[input]")
     whole = dict(data)
     whole["lanes"] = {}
     made = {name: _converted(_lane(name, lane), LanePlan, f"[lanes.{name}]") for name, lane in lanes.items()}
@@ -229,8 +237,8 @@ def _worded(error: msgspec.ValidationError, kind: type[Any], where: str) -> str:
     if "missing required field" in what and not key:
         return f"{where} lacks {what.split('`')[-2]!r}"
     named = f"{key} in {where}" if key else where
-    hints = get_type_hints(kind) | get_type_hints(Quota) | get_type_hints(Tariff)
-    choices = _choices(hints.get(key.removeprefix("price."))) if "enum" in what else []
+    hints = get_type_hints(kind) | get_type_hints(Quota) | get_type_hints(Tariff) | get_type_hints(InputPlan)
+    choices = _choices(hints.get(key.removeprefix("price.").removeprefix("input."))) if "enum" in what else []
     return f"{named}: {what[:1].lower()}{what[1:]}{'; choose one of ' if choices else ''}{', '.join(choices)}"
 
 

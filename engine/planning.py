@@ -8,10 +8,11 @@ import orjson
 
 from engine import app, context, funds, recipes
 from engine.core import recipe as acts
+from engine.core.http import Stamp
 from engine.core.money import worded
 from engine.core.recipe import GROW, Step
 from engine.core.till import Money
-from engine.core.types import Chat, Completion, Decoding, Request, Stamp
+from engine.core.types import Chat, Completion, Decoding, Request
 from engine.plan import Plan
 from engine.runtime import local
 from engine.runtime.account import Lane, declared, says_nothing
@@ -56,7 +57,7 @@ def new(recipe: str) -> str:
     """A plan for the recipe: what most people set stands there, the rest as comments with its default."""
     found = recipes.find(recipe)
     template = Path(recipes.__file__).parent / "templates" / found.name / "plan.toml"
-    roles = ", ".join(f'"{step.role}"' for step in found.steps)
+    roles = ", ".join(f'"{role}"' for role in dict.fromkeys(step.role for step in found.steps))
     return HEAD + template.read_text(encoding="utf-8").replace(
         "{lanes}", LANES.replace("{roles}", roles).replace("{role}", found.last.role)
     )

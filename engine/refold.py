@@ -68,7 +68,10 @@ def replanned(directory: Path, changes: list[str]) -> context.Loaded:
     """The plan of a run with changes, on the run's own copies of its texts, with the user's own filters."""
     plan = msgspec.convert({**rundir.read_plan(directory)["plan"], "seeds": None}, Plan)
     kept = {key: value for key, value in plan.options.items() if key not in ("templates", "avoid")}
-    return context.load(changed(msgspec.structs.replace(plan, options=kept), changes), kept=directory)
+    new = changed(msgspec.structs.replace(plan, options=kept), changes)
+    if new.input != plan.input:
+        raise PlanError("a refold judges again what was answered: [input] cannot change; start another run for other documents")
+    return context.reload(new, directory)
 
 
 def fold(loaded: context.Loaded, journal: Journal, lines: Iterable[Line], where: Path) -> Folded:

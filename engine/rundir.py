@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import orjson
 
 from engine import context
 from engine.core.faults import JournalError, PlanError
-from engine.core.recipe import Recipe
+from engine.core.recipe import GROW, Recipe
 from engine.core.till import of_money
 from engine.core.types import Item, Lease, Line, Paid, Settled
 from engine.plan import Plan, differences
@@ -63,10 +64,22 @@ def prepare(loaded: context.Loaded, disk: Disk, where: str, currency: str | None
                 f"seeddrill refold {where} NEW --set KEY=VALUE"
             )
         currency = _same_currency(body.get("currency"), currency, disk, where)
+        records = body.get("records")
     else:
+        records = None
         for name, data in copies(loaded).items():
             replace(disk, name, data)
-    replace(disk, PLAN, written_plan(loaded, currency))
+    replace(disk, PLAN, written_plan(loaded, currency, records))
+
+
+def count(loaded: context.Loaded, disk: Disk, where: str) -> int:
+    """How many records the input has: counted once in the life of a run, and noted beside its plan. Blocks."""
+    body = _body(b"".join(disk.read(PLAN)), where)
+    if body.get("records") is None:
+        assert loaded.source is not None, "who reads the input has it"
+        body["records"] = loaded.source.count()
+        replace(disk, PLAN, written_plan(loaded, body.get("currency"), body["records"]))
+    return int(body["records"])
 
 
 def _same_currency(old: str | None, new: str | None, disk: Disk, where: str) -> str | None:
@@ -82,14 +95,15 @@ def _same_currency(old: str | None, new: str | None, disk: Disk, where: str) -> 
     return new
 
 
-def written_plan(loaded: context.Loaded, currency: str | None) -> bytes:
-    """`plan.json`."""
+def written_plan(loaded: context.Loaded, currency: str | None, records: int | None = None) -> bytes:
+    """`plan.json`. `records` is how many the input has, where they were counted."""
     body = {
         "seeddrill": VERSION,
         "fingerprint": loaded.fingerprint,
         "identity": loaded.identity,
         "plan": msgspec.to_builtins(loaded.plan),
         "currency": currency,
+        **({} if records is None else {"records": records}),
     }
     return orjson.dumps(body, option=orjson.OPT_INDENT_2)
 
@@ -153,7 +167,7 @@ def reopen(directory: Path) -> context.Loaded:
     options = {key: value for key, value in plan.options.items() if key not in ("templates", "avoid")}
     if "filters" in options:
         options["filters"] = [name for name in options["filters"] if ":" not in name]
-    return context.load(msgspec.structs.replace(plan, options=options), kept=directory)
+    return context.reload(msgspec.structs.replace(plan, options=options), directory)
 
 
 def journal(directory: Path) -> Iterator[Line]:
@@ -194,21 +208,28 @@ def records(directory: Path) -> Iterator[Record]:
     """Every record of a run up to its goal, in the order of its journal: where the goal was lowered, what lies beyond it is left
     out. Holds only items that still wait for an answer in memory."""
     loaded = reopen(directory)
-    recipe, left = loaded.recipe, loaded.plan.goal
+    recipe, goal = loaded.recipe, loaded.plan.goal
+    every = _records(recipe, journal(directory), goal if recipe.source_step.source is GROW else None)
+    return every if recipe.source_step.source is GROW else islice(every, goal)
+
+
+def _records(recipe: Recipe, lines: Iterable[Line], grown: int | None) -> Iterator[Record]:
+    """The records of a journal, of which no more than the first so many items may have `grown`."""
     waiting: dict[str, Record] = {}
-    for line in journal(directory):
+    first = recipe.source_step
+    for line in lines:
         if not isinstance(line, Settled) or line.fault is not None:
             continue
-        if line.step == recipe.source_step.name:
-            grown = list(_grown(recipe, line, Record("", {}, {}, {}, {}, {})))[:left]
-            left -= len(grown)
+        if line.step == first.name:
+            made = list(_grown(recipe, line, Record("", line.item or {}, {}, {}, {}, {})))[:grown]
+            grown = None if grown is None else grown - len(made)
         else:
             parent = waiting.pop(line.of or "", None)
-            grown = list(_grown(recipe, line, parent)) if parent is not None else []
+            made = list(_grown(recipe, line, parent)) if parent is not None else []
         if line.step == recipe.last.name:
-            yield from grown
+            yield from made
         else:
-            waiting.update((record.id, record) for record in grown)
+            waiting.update((record.id, record) for record in made)
 
 
 def _grown(recipe: Recipe, line: Settled, parent: Record) -> Iterator[Record]:

@@ -14,7 +14,9 @@ from random import Random
 
 from engine import app, context, rundir
 from engine.core import recipe as acts
+from engine.core.documents import of_line
 from engine.core.faults import JournalError, PlanError
+from engine.core.intake import Arrival, skipped
 from engine.core.parse import Malformed
 from engine.core.past import Past, Unknown, fingerprint
 from engine.core.types import Line, Paid, Request, Settled
@@ -54,12 +56,26 @@ class Found:
         return "\n".join(lines)
 
 
+@dataclass(slots=True)
+class Texts:
+    """Texts in the order in which an index took them in, by id too. `most` is the ROUGE-L above which two of them are copies."""
+
+    most: float
+    texts: list[str] = field(default_factory=list)
+    by_id: dict[str, str] = field(default_factory=dict)
+
+    def add(self, id: str, text: str) -> None:
+        self.texts.append(text)
+        self.by_id[id] = text
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A dedup verdict for rouge_score to judge: `text` against the first `before` texts, or against the one it matched."""
+    """A dedup verdict for rouge_score to judge: `text` against the first `before` of the texts, or against the one it matched."""
 
     id: str
     text: str
+    among: Texts
     before: int
     match: str | None = None
     score: float = 0.0
@@ -128,7 +144,8 @@ def _versions(check: Check, judged: Judged) -> None:
 
 
 class Judged:
-    """Works every line out again, in order. `texts` are those that the index has taken in, `verdicts` what it said of each."""
+    """Works every line out again, in order. `made` and `sources` are the texts that the indexes have taken in, of what the recipe
+    makes and of documents; `verdicts` is what they said of each."""
 
     def __init__(self, loaded: context.Loaded, found: Found) -> None:
         recipe, given = loaded.recipe, loaded.context
@@ -140,10 +157,11 @@ class Judged:
         self._past = Past(recipe, given)
         self._judging = not any(note.startswith(UNJUDGED) for note in found.notes)
         self._unique = recipe.unique or ""
-        self.texts: list[str] = [seed[self._unique] for seed in given.seeds]
-        self.texts += [text for _, text in given.avoid]
-        self.by_id = {f"seed/{n}": text for n, text in enumerate(self.texts[: len(given.seeds)])}
-        self.by_id |= {id.removeprefix(acts.AVOID): text for id, text in given.avoid}
+        self.made, self.sources = Texts(given.rouge_max), Texts(1.0)
+        for n, seed in enumerate(given.seeds if self._unique else ()):
+            self.made.add(f"seed/{n}", seed[self._unique])
+        for id, text in given.avoid:
+            self.made.add(id.removeprefix(acts.AVOID), text)
         self.verdicts: list[Verdict] = []
 
     def line(self, line: Line) -> None:
@@ -161,21 +179,57 @@ class Judged:
 
     def _settled(self, line: Settled) -> None:
         step, key = self._steps[line.step], f"{line.step}/{line.index}"
-        try:
-            request = self._past.asked(self._past.request(line))
-        except Unknown as unknown:
-            request = self._lost(line, key, str(unknown.args[0]))
-        else:
-            self.found.count("prompts built again, hash compared")
-            if fingerprint(request) != line.q:
-                self._differs(f"{key}: its prompt, built again, is not the one that was sent (hash {line.q})")
-        if line.fault is None and self._judging:
-            self._verdict(step, request, line, key)
+        if self._judging:
+            self._judge_item(step, line, key)
+        if not skipped(line):
+            request = self._request(line, key)
+            if line.fault is None and self._judging:
+                self._verdict(step, request, line, key)
         self._agenda.apply(line)
         self._past.add(line)
         self.found.count("settled answers, each once, each after what it is about")
         if step.unique:
             self._remember(line, key)
+
+    def _request(self, line: Settled, key: str) -> Request:
+        """What a line answers, its prompt built again and compared."""
+        try:
+            request = self._past.asked(self._past.request(line))
+        except Unknown as unknown:
+            return self._lost(line, key, str(unknown.args[0]))
+        self.found.count("prompts built again, hash compared")
+        if fingerprint(request) != line.q:
+            self._differs(f"{key}: its prompt, built again, is not the one that was sent (hash {line.q})")
+        return request
+
+    def _judge_item(self, step: acts.Step, line: Settled, key: str) -> None:
+        """Whether it was right to ask, or not to ask, about an item. One that failed and was asked again had been judged before
+        others came between."""
+        intake, reason = self._agenda.intake, line.dropped[0][2] if skipped(line) and line.dropped else None
+        if line.item is not None and intake is not None:
+            document = of_line(line.index, line.item, reason)
+            now = intake.judge(Arrival(document, line.t)).reason
+            if document.flaw is None and not line.again:
+                self._remember_document(step, line, now)
+        elif step.gate is not None:
+            now = step.gate(self._past.item(line.of or ""), self.context)
+        else:
+            return
+        self.found.count("items judged again before their call")
+        if now != reason and not line.again:
+            self._differs(f"{key}: it was {_fate(reason)}, and judged again it is {_fate(now)}")
+
+    def _remember_document(self, step: acts.Step, line: Settled, reason: str | None) -> None:
+        told = step.distinct(line.item or {}, self.context) if step.distinct is not None else None
+        if told is None:
+            return
+        text, self.sources.most = told
+        if reason is None and line.fault is None:
+            self.verdicts.append(Verdict(line.of or "", text, self.sources, len(self.sources.texts)))
+            self.sources.add(line.of or "", text)
+        elif match := _MATCH.fullmatch(reason or ""):
+            before = len(self.sources.texts)
+            self.verdicts.append(Verdict(line.of or "", text, self.sources, before, match[1], float(match[2])))
 
     def _verdict(self, step: acts.Step, request: Request, line: Settled, key: str) -> None:
         self.found.count("verdicts worked out again")
@@ -203,14 +257,18 @@ class Judged:
         for n in sorted(kept | dropped):
             id = f"{key}.{n}"
             if n in kept:
-                self.verdicts.append(Verdict(id, kept[n], len(self.texts)))
-                self.texts.append(kept[n])
-                self.by_id[id] = kept[n]
+                self.verdicts.append(Verdict(id, kept[n], self.made, len(self.made.texts)))
+                self.made.add(id, kept[n])
             elif match := _MATCH.fullmatch(dropped[n][1]):
-                self.verdicts.append(Verdict(id, dropped[n][0], len(self.texts), match[1], float(match[2])))
+                verdict = Verdict(id, dropped[n][0], self.made, len(self.made.texts), match[1], float(match[2]))
+                self.verdicts.append(verdict)
 
     def _differs(self, text: str) -> None:
         self.found.differences.append(text)
+
+
+def _fate(reason: str | None) -> str:
+    return "asked about" if reason is None else reason
 
 
 def _first_difference(verdict: acts.Verdict, line: Settled) -> str:
@@ -240,7 +298,6 @@ class Judge:
         from rouge_score.rouge_scorer import RougeScorer
 
         self._judged = judged
-        self._most = judged.context.rouge_max
         self._scorer = RougeScorer(["rougeL"], tokenizer=_Tokens(judged.context.tokens))
 
     def judge(self, extent: Extent) -> None:
@@ -251,7 +308,7 @@ class Judge:
                 self._kept(verdict)
 
     def _copy(self, verdict: Verdict, match: str) -> None:
-        found, text = self._judged.found, self._judged.by_id.get(match)
+        found, text = self._judged.found, verdict.among.by_id.get(match)
         found.count("copies scored again by rouge_score")
         if text is None:
             found.differences.append(f"{verdict.id}: was dropped as like {match}, which is not there")
@@ -259,15 +316,15 @@ class Judge:
         real = self._score(text, verdict.text)
         if not real and text == verdict.text:
             real = 1.0  # copies without a token, which rouge_score cannot compare
-        if real != verdict.score or not real > self._most:
+        if real != verdict.score or not real > verdict.among.most:
             found.differences.append(f"{verdict.id}: rouge_score says {real!r} against {match}, the journal {verdict.score!r}")
 
     def _kept(self, verdict: Verdict) -> None:
         found = self._judged.found
         found.count("kept texts compared by rouge_score with all before them")
         found.count("pairs of texts in that", verdict.before)
-        for place, other in enumerate(self._judged.texts[: verdict.before]):
-            if (real := self._score(other, verdict.text)) > self._most:
+        for place, other in enumerate(verdict.among.texts[: verdict.before]):
+            if (real := self._score(other, verdict.text)) > verdict.among.most:
                 found.differences.append(f"{verdict.id}: was kept, and rouge_score says {real!r} against the {place}-th text")
 
     def _score(self, earlier: str, later: str) -> float:

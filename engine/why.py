@@ -9,8 +9,10 @@ from pathlib import Path
 from engine import context, rundir
 from engine.core.dedup import Index
 from engine.core.faults import PlanError
+from engine.core.intake import skipped
 from engine.core.money import worded
 from engine.core.past import Past, Unknown, fingerprint
+from engine.core.recipe import INPUT
 from engine.core.types import Chat, Completion, Item, Paid, Settled, Translation, total
 
 _ID = re.compile(r"(\w+)/(\d+)(?:\.(\d+))?")
@@ -21,11 +23,13 @@ def story(directory: Path, id: str) -> str:
     """What happened to the item, or to all items of the request, with that id. Raises `PlanError` where there is none."""
     match = _ID.fullmatch(id)
     if match is None:
-        raise PlanError(f"{id!r} is no id: an item is written as instruct/96.3, a request as instruct/96")
+        raise PlanError(f"{id!r} is no id: an item is written as instruct/96.3, a request as instruct/96, a document as input/96")
     loaded = rundir.reopen(directory)
     step, index, n = match.group(1), int(match.group(2)), match.group(3)
     if step == "seed":
         return _seed(loaded, index)
+    if step == "input" and loaded.recipe.source_step.source is INPUT:
+        step, n = loaded.recipe.source_step.name, None
     if step not in {known.name for known in loaded.recipe.steps}:
         known = ", ".join(known.name for known in loaded.recipe.steps)
         raise PlanError(f"the recipe {loaded.recipe.name} has no step {step!r}; it has {known}")
@@ -77,11 +81,21 @@ class _Tale:
 
     def tell(self, line: Settled, n: int | None) -> str:
         sent = datetime.fromtimestamp(line.t, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        parts = [f"{line.step}/{line.index}, asked of the lane {line.lane!r} at {sent}"]
-        if line.of is not None:
-            parts.append(f"About {line.of}: {self._past.item(line.of).get('instruction', '')}")
-        parts += [self._prompt(line), *self._answers(line), self._verdicts(line, n)]
+        if skipped(line):
+            parts = [f"{line.step}/{line.index}, turned away at {sent}: nothing was asked", self._about(line)]
+        else:
+            parts = [f"{line.step}/{line.index}, asked of the lane {line.lane!r} at {sent}", self._about(line)]
+            parts += [self._prompt(line), *self._answers(line)]
+        parts.append(self._verdicts(line, n))
         return "\n\n".join(part for part in parts if part)
+
+    def _about(self, line: Settled) -> str:
+        if line.of is None:
+            return ""
+        item = line.item or self._past.item(line.of)
+        doc = "" if line.item is None or item.get("doc") is None else f" (your id: {item['doc']})"
+        text = item.get("instruction") or item.get("text") or ""
+        return f"About {line.of}{doc}: {text}"
 
     def _prompt(self, line: Settled) -> str:
         """The prompt, built again from the templates and what the line says was shown, and compared with the line's hash."""

@@ -10,8 +10,9 @@ from pkgutil import iter_modules
 from typing import Protocol
 
 from engine.core.faults import Fault, PlanError
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Inquiry, Languages
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from engine.core.types import Call, LanePlan, Reply, Style, Usage
 
 
 class Reader(Protocol):

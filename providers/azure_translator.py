@@ -13,10 +13,11 @@ from urllib.parse import urlencode
 import orjson
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Languages, table
 from engine.core.parse import Malformed, json_value
 from engine.core.translations import batch, count, failed, field, malformed, replies, shares, shortened, translation, weights
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Translation, Usage
+from engine.core.types import Call, LanePlan, Reply, Style, Translation, Usage
 
 HOME, CHINA = "https://api.cognitive.microsofttranslator.com", "https://api.translator.azure.cn"
 

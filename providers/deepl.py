@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import orjson
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Languages, table
 from engine.core.parse import Malformed, json_object
 from engine.core.translations import batch, count, failed, field, listed, malformed, replies, shortened, translation
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Translation, Usage
+from engine.core.types import Call, LanePlan, Reply, Style, Translation, Usage
 
 HOME, FREE = "https://api.deepl.com", "https://api-free.deepl.com"
 

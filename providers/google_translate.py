@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Languages, table
 from engine.core.parse import Malformed, json_object
 from engine.core.translations import batch, failed, field, listed, malformed, replies, shortened, translation, weights
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Translation, Usage
+from engine.core.types import Call, LanePlan, Reply, Style, Translation, Usage
 
 HOME = "https://translation.googleapis.com"
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import orjson
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Inquiry, Languages, canonical, languages
 from engine.core.parse import Malformed, json_object
 from engine.core.translations import failed, malformed, replies, shortened, translation, translations, weights
-from engine.core.types import Call, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Translation, Usage
+from engine.core.types import Call, LanePlan, Reply, Style, Translation, Usage
 
 HOME = "http://127.0.0.1:5000"
 

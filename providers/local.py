@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 from engine.core.faults import Fault
-from engine.core.types import Call, Chat, Completion, HttpRequest, HttpResponse, LanePlan, Reply, Stamp, Style, Usage
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.types import Call, Chat, Completion, LanePlan, Reply, Style, Usage
 from providers import Reader
 from providers.openai import PROVIDER as OPENAI
 

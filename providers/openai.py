@@ -15,23 +15,10 @@ import orjson
 from engine.core import limits
 from engine.core.events import Event, Events
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.parse import Malformed, json_object
 from engine.core.text import estimate_tokens
-from engine.core.types import (
-    Call,
-    Chat,
-    Completion,
-    Decoding,
-    HttpRequest,
-    HttpResponse,
-    LanePlan,
-    Reply,
-    Stamp,
-    Stop,
-    Style,
-    Usage,
-    prompt_text,
-)
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Reply, Stop, Style, Usage, prompt_text
 from providers import Reader
 
 HOME = "https://api.openai.com/v1"

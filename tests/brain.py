@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from engine.core.http import HttpResponse
 from engine.core.rng import stream
-from engine.core.types import HttpResponse
 from tests.fakes import answered
 
 _VERBS = (

@@ -17,9 +17,9 @@ import anyio
 from engine import context
 from engine.core import lines as format
 from engine.core.faults import DiskError, JournalError
+from engine.core.http import HttpResponse
 from engine.core.quota import Draft, Ledger
 from engine.core.rng import digest
-from engine.core.types import HttpResponse
 from engine.runtime import segments
 from engine.runtime.disk import Disk
 from engine.runtime.disk import replace as replace_file

@@ -11,12 +11,13 @@ from typing import Any
 import anyio
 import structlog
 
-from engine import app, context, funds
+from engine import app, context, funds, inputs
 from engine.core.spent import Spent
 from engine.core.till import Books, Till
 from engine.plan import from_data
 from engine.runtime.account import Account, declared, spacing
 from engine.runtime.clock import Clock
+from engine.runtime.feeding import Read
 from engine.runtime.journal import SEGMENT, Journal
 from engine.runtime.judging import Worker
 from engine.runtime.pulse import Pulse, RunState
@@ -41,6 +42,8 @@ class Drive:
     delay: Callable[[Random], float] = lambda rng: rng.uniform(0.5, 3.0)
     loaded: context.Loaded | None = None
     """In place of goal, lanes and options, for tests that start very many runs."""
+    plan: dict[str, Any] | None = None
+    """In place of goal, lanes and options, for other recipes than self_instruct."""
     segment: int = SEGMENT
     compress: bool = False
     failures: app.Failures = app.Failures.LEAVE
@@ -54,7 +57,16 @@ class Drive:
 
     def load(self) -> context.Loaded:
         plan = {"recipe": "self_instruct", "goal": self.goal, "lanes": self.lanes, "options": self.options}
-        return context.load(from_data(plan))
+        return context.load(from_data(self.plan or plan))
+
+    def reader(self, loaded: context.Loaded) -> Read | None:
+        """Who reads the documents of a recipe that asks about such."""
+        intake = self.agenda.intake
+        if intake is None or intake.over or loaded.source is None:
+            return None
+        size = loaded.context.options.sample
+        drawn = (size, loaded.source.count()) if size is not None else None
+        return inputs.reader(loaded.source, intake.documents.copy(), loaded.plan.seed, drawn)
 
     def start(self) -> Pulse:
         loaded = self.loaded or self.load()
@@ -79,6 +91,7 @@ class Drive:
         self.agenda, self.accounts = agenda, accounts
         self.wire = self.wired(self)
         again = self.failures is app.Failures.RETRY
+        documents = self.reader(loaded)
 
         async def main() -> Pulse:
             world = World(
@@ -87,6 +100,7 @@ class Drive:
                 clock=Clock(anyio.current_time, lambda: self.wall(anyio.current_time())),
                 log=structlog.wrap_logger(structlog.ReturnLogger()),
                 worker=self.worker,
+                documents=documents,
             )
             if again:
                 agenda.retry_failed(anyio.current_time())

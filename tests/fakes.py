@@ -14,7 +14,7 @@ import anyio
 import orjson
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.segments import on_disk, pieces, split
 from engine.runtime.wire import Ear, Heed, Late, Timeouts
 

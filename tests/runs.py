@@ -61,8 +61,8 @@ Output: Danube, Wien and Alserbach.""",
 """What comes back, by step, index and try."""
 
 
-def make(folder: Path, segment: int = SEGMENT, **changes: Any) -> Path:
-    """A finished run of `PLAN`, with changes to its keys, in `folder`: everything in `ANSWERS`, settled and journaled."""
+def make(folder: Path, segment: int = SEGMENT, answers: Answers = ANSWERS, **changes: Any) -> Path:
+    """A finished run of `PLAN`, with changes to its keys, in `folder`: everything in `answers`, settled and journaled."""
     loaded = context.load(from_data(tomllib.loads(PLAN) | changes))
     folder.mkdir(parents=True)
     disk = Directory(folder)
@@ -70,7 +70,7 @@ def make(folder: Path, segment: int = SEGMENT, **changes: Any) -> Path:
     rundir.prepare(loaded, disk, str(folder), money.currency if money.counted else None)
     journal = Journal(disk, app.header(loaded), str(folder), segment=segment)
     agenda = app.replayed(loaded, journal, folder)
-    settle(loaded, agenda, journal, ANSWERS)
+    settle(loaded, agenda, journal, answers)
     assert agenda.quiet()
     disk.close()
     return folder

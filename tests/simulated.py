@@ -27,9 +27,9 @@ from structlog.testing import LogCapture
 from engine import app, context, funds
 from engine.core.agenda import MALFORMED
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
-from engine.core.types import HttpRequest, HttpResponse
 from engine.plan import from_data
 from engine.runtime.account import Account
 from engine.runtime.clock import Clock

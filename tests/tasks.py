@@ -1,4 +1,4 @@
-"""Seed tasks to make small seed files of."""
+"""Seed tasks and texts to make small seed files of."""
 
 from __future__ import annotations
 
@@ -25,8 +25,21 @@ def seed(n: int = 0, **changes: Any) -> Item:
     return {key: value for key, value in whole.items() if value is not None}
 
 
+TEXTS = (
+    "Knead the dough, cover it and wait until it has doubled.",
+    "The Danube flows through ten countries to the Black Sea.",
+    "Please sort these cards by colour, then by size.",
+)
+
+
+def text(n: int = 0, **changes: Any) -> Item:
+    """A good text, with changes; `None` takes a key away."""
+    whole = {"id": f"en-{n:03}", "text": TEXTS[n], "language": "en", **changes}
+    return {key: value for key, value in whole.items() if value is not None}
+
+
 def written(folder: Path, *lines: Item | bytes) -> Path:
-    """A seed file with these lines: tasks, or bytes as they are."""
+    """A seed file with these lines: tasks and texts, or bytes as they are."""
     path = folder / "seeds.jsonl"
     path.write_bytes(b"\n".join(line if isinstance(line, bytes) else orjson.dumps(line) for line in lines))
     return path

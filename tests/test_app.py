@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 import engine
-from engine.core.types import HttpResponse
+from engine.core.faults import PlanError
+from engine.core.http import HttpResponse
 from engine.runtime.pulse import Pulse, RunState
 from tests import brain
 from tests.fakes import refused
@@ -55,6 +56,15 @@ def ran(folder: Path, model: Model = brain.answer, goal: int = 6) -> tuple[engin
     outcome = anyio.run(main)
     assert pulses[-1] == outcome.pulse
     return outcome, sent
+
+
+@pytest.mark.parametrize(("key", "good"), [("env:ID", False), ("env:ID env:SECRET", True), ("env:ID env:SECRET env:TOKEN", True)])
+def test_key_of_parts_needs_a_place_for_each(tmp_path: Path, key: str, good: bool) -> None:
+    """A lane whose vendor signs names both parts of its key, before anything is looked up; what is said then is about roles."""
+    lane = {"provider": "amazon_translate", "key": key}
+    with pytest.raises(PlanError) as caught:
+        engine.run({"recipe": "self_instruct", "goal": 1, "lanes": {"main": lane}}, tmp_path / "run")
+    assert ("a key of amazon_translate has 2 parts" in str(caught.value)) is not good
 
 
 def test_run_ends_with_records(tmp_path: Path) -> None:

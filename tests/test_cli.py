@@ -139,7 +139,7 @@ def test_plan_that_is_none(seeddrill: Command, tmp_path: Path, text: str | bytes
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["recipe=backtranslatoin"], ["no recipe 'backtranslatoin'", "alpaca, self_instruct"]),
+        (["recipe=backtranslatoin"], ["no recipe 'backtranslatoin'", "alpaca, augment, backtranslation, self_instruct"]),
         (["lanes.main.provider=opnai"], ["no provider 'opnai'", "local, openai"]),
         (["lanes.main.provider=engine.core.types"], ["engine.core.types has no PROVIDER"]),
         (["lanes.main.provider=."], ["no provider '.'"]),
@@ -232,7 +232,7 @@ def test_estimate_is_told_behind_the_check(seeddrill: Command, plan: Path, run: 
 
 def test_new_plan_of_an_unknown_recipe(seeddrill: Command) -> None:
     """The recipes there are are listed."""
-    mendable(seeddrill("plan", "new", "alpacca"), "no recipe 'alpacca'", "alpaca, self_instruct")
+    mendable(seeddrill("plan", "new", "alpacca"), "no recipe 'alpacca'", "alpaca, augment, backtranslation, self_instruct")
 
 
 # Run directories
@@ -368,6 +368,9 @@ def test_seeds_check_ends_with_what_it_found(seeddrill: Command, tmp_path: Path)
     good = seeddrill("seeds", "check", seedfile.folder() / "self_instruct.en.jsonl")
     assert (good.code, good.err) == (0, "")
     assert good.out.startswith("175 tasks, 0 faults\nno pair above ROUGE-L 0.5\n")
+    texts = seeddrill("seeds", "check", seedfile.folder() / "texts.zh.jsonl")
+    assert (texts.code, texts.err) == (0, "")
+    assert texts.out.startswith("120 texts, 0 faults\nno pair above ROUGE-L 0.5\n")
     near = written(tmp_path, seed(0), seed(1, instruction="Name three rivers of old Austria."))
     assert seeddrill("seeds", "check", near).code == 0
     bad = seeddrill("seeds", "check", written(tmp_path, seed(0), b"{"))

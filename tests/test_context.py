@@ -40,6 +40,12 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop(path.stem, None)
 
 
+def test_growth_needs_a_goal_and_no_input() -> None:
+    """A recipe that makes its own questions would never end without a goal, and has no use for documents."""
+    assert "the plan lacks 'goal'" in refusal(goal=None)
+    assert "has no use for [input]" in refusal(input={"path": "x.jsonl"})
+
+
 # Templates
 
 

@@ -17,39 +17,46 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
     "F0 nouns": """
         engine/version engine/__init__
-        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/types engine/core/rng
+        engine/core/__init__ engine/core/faults engine/core/tariff engine/core/http engine/core/types engine/core/rng
     """,
     "F1 rules": """
         engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
-        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/events
-        engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
-        engine/core/keys engine/core/language engine/core/translations
+        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse
+        engine/core/structured engine/core/events engine/core/score engine/core/roundtrip engine/core/filters
+        engine/core/dedup engine/core/limits engine/core/loops engine/core/keys engine/core/language
+        engine/core/translations
         engine/core/window engine/core/aimd engine/core/habits engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
         engine/core/estimate
-        engine/core/agenda engine/core/settler engine/core/past engine/core/refold
+        engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
+        engine/core/past engine/core/refold
     """,
     "F2 methods and dialects": """
-        engine/recipes/__init__ engine/recipes/self_instruct engine/recipes/alpaca engine/recipes/backtranslation
-        engine/recipes/augment
+        engine/recipes/__init__ engine/recipes/in_json engine/recipes/self_instruct engine/recipes/alpaca
+        engine/recipes/backtranslation engine/recipes/augment
         providers/__init__ providers/openai providers/local
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
+        providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/listening
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/sharing
+        engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/asking engine/runtime/pulse engine/runtime/scheduler
+        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
+        engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
-    "F5 composition": "engine/seedfile engine/identify engine/context engine/rundir engine/funds engine/app",
+    "F5 composition": """
+        engine/seedfile engine/identify engine/inputs engine/context engine/rundir engine/funds engine/lanes engine/app
+    """,
     "-- a stranger": """
         providers/simulator/__init__ providers/simulator/calls providers/simulator/tables providers/simulator/data
         providers/simulator/quota providers/simulator/account providers/simulator/weather
@@ -58,11 +65,13 @@ FLOORS = {
         providers/simulator/dialects/openai providers/simulator/dialects/libretranslate
         providers/simulator/dialects/apertium providers/simulator/dialects/deepl
         providers/simulator/dialects/google_translate providers/simulator/dialects/azure_translator
+        providers/simulator/signing providers/simulator/dialects/baidu providers/simulator/dialects/youdao
+        providers/simulator/dialects/amazon_translate providers/simulator/dialects/alibaba_mt
         providers/simulator/script providers/simulator/world providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
+        engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
     """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""

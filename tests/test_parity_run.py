@@ -10,9 +10,9 @@ from typing import Any
 from rapidfuzz.distance import LCSseq
 
 from engine import seedfile
+from engine.core.http import HttpResponse
 from engine.core.rng import digest
 from engine.core.text import reference_words
-from engine.core.types import HttpResponse
 from engine.runtime.pulse import RunState
 from tests import brain
 from tests.drive import LANE, Drive

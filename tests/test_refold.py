@@ -72,7 +72,7 @@ def brute_force(directory: Path, changes: list[str]) -> set[str]:
         for n, draft in enumerate(acts.read(step, request, given, line.replies)):
             whole = {**item, **draft.item}
             subjects = [one for one in given.filters if one.subject is None or one.subject in step.subjects]
-            lost = draft.lost or any(check(draft.item) for check in step.checks)
+            lost = draft.lost or any(check(draft.item, acts.asked(request, given)) for check in step.checks)
             if not lost and not any(one(whole, given.rules) for one in subjects if step.subjects):
                 left.append((n, draft.item))
         if step.together is not None:

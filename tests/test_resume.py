@@ -13,7 +13,7 @@ import pytest
 
 from engine import app, context, rundir
 from engine.core.faults import Fault, FaultKind, PlanError
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.export import Existing, export
 from engine.plan import from_data
 from engine.runtime.disk import Directory
@@ -174,7 +174,7 @@ def test_why_tells_the_last_answer_of_a_retried_request(run: Path) -> None:
 
     journal = Journal(disk, app.header(loaded), str(run))
     agenda = app.replayed(loaded, journal, run)
-    agenda.goal = 50
+    agenda.aim(50)
     agenda.retry_failed(0.0)
     runs.settle(loaded, agenda, journal, {("instruct", 1, 0): "1. Say why bells ring at noon in old towns."}, 1)
     disk.close()

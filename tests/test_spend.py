@@ -17,9 +17,10 @@ import pytest
 from engine import app, context, rundir, status
 from engine.core.budget import RUN, of_lane, of_role
 from engine.core.faults import Fault, FaultKind, JournalError
+from engine.core.http import HttpRequest, HttpResponse
 from engine.core.lines import read
 from engine.core.settler import Settler
-from engine.core.types import Heard, HttpRequest, HttpResponse, LaneView, Paid, Reply, Request, Settled, Stop, Usage
+from engine.core.types import Heard, LaneView, Paid, Reply, Request, Settled, Stop, Usage
 from engine.plan import from_data
 from engine.refold import refold
 from engine.runtime.disk import Directory

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpResponse, LanePlan, Reply, Stamp, Translation
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import LanePlan, Reply, Translation
 from providers import Provider
 
 T = 1_767_225_600.0

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from engine.core.faults import PlanError
-from engine.core.text import collapse, has_cjk, words
+from engine.core.text import CJK, collapse, has_cjk, words
 from engine.core.types import Item
 
 Subject: TypeAlias = Literal["instruction", "record"]
@@ -60,8 +60,11 @@ class Rules:
 
 def keyword_pattern(keywords: Sequence[str]) -> re.Pattern[str] | None:
     """Finds any of `keywords`, ignoring case: ASCII ones as whole words, others as substrings, as scripts without spaces need."""
+    letter = rf"[^\W{CJK}]"  # "map" is a word of its own in a line of Chinese, blanks or none
     parts = [
-        rf"(?<!\w){re.escape(keyword)}(?!\w)" if keyword.isascii() else re.escape(keyword) for keyword in keywords if keyword
+        rf"(?<!{letter}){re.escape(keyword)}(?!{letter})" if keyword.isascii() else re.escape(keyword)
+        for keyword in keywords
+        if keyword
     ]
     return re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
@@ -112,9 +115,7 @@ def ascii_letter(item: Item, rules: Rules) -> str | None:
     return None if item["instruction"][:1].isascii() else "not_ascii"
 
 
-_PROGRAM_ZH = re.compile(
-    r"(?:请|帮我|请帮我|试着?)?(?:写|编写|编|开发|设计)(?:出|一下)?(?:一个|一段|个|段)?(?:简单的)?(?:小)?程序"
-)
+_PROGRAM_ZH = re.compile(r"(?:请|帮我|请帮我|试着?)?(?:写|编写|编|开发|设计)(?:一个|一段|个|段)?(?:简单的)?小?程序(?!的)")
 _REFUSAL = re.compile(
     r"(?:i'?m sorry|i am sorry|sorry|unfortunately|i apologi[sz]e)?\W{0,20}(?:but )?"
     r"(?:i|we) (?:can ?not|can't|am unable to|am not able to|won't|will not"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from engine.core.types import HttpRequest, HttpResponse, LanePlan
+from engine.core.http import HttpRequest, HttpResponse
+from engine.core.types import LanePlan
 
 _SCRIPTS = {"cn": "Hans", "sg": "Hans", "my": "Hans", "tw": "Hant", "hk": "Hant", "mo": "Hant"}
 """How Chinese is written where: a region that stands for a script."""
@@ -77,10 +78,12 @@ class Languages:
         return one, other
 
     def __str__(self) -> str:
-        """The pairs that there are, for a message: `en-es, es-en`, or `from de, en into de, en-GB`."""
+        """The pairs that there are, for a message: `en-es, es-en`, or `among de, en`, or `from de, en into de, en-GB`."""
         if self.pairs is not None:
             tags = {code: tag for tag, code in {**self.sources, **self.targets}.items()}
             return _listed(sorted(f"{tags[one]}-{tags[other]}" for one, other in self.pairs))
+        if self.sources.keys() == self.targets.keys():
+            return f"among {_listed(sorted(self.sources))}"
         return f"from {_listed(sorted(self.sources))} into {_listed(sorted(self.targets))}"
 
 

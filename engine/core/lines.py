@@ -68,6 +68,10 @@ def write_settled(settled: Settled) -> bytes:
         body["fault"] = {"kind": settled.fault.kind, "detail": settled.fault.detail}
     body["kept"] = [{"n": n, **item} for n, item in settled.kept]
     body["dropped"] = settled.dropped
+    if settled.item is not None:
+        body["item"] = settled.item
+    if settled.engine:
+        body["engine"] = settled.engine
     if settled.again:
         body["again"] = True
     if settled.before:
@@ -161,6 +165,8 @@ class _Settled(msgspec.Struct):
     again: bool = False
     before: int = 0
     cost: int = 0
+    item: dict[str, Any] | None = None
+    engine: str = ""
 
 
 _SETTLED = msgspec.json.Decoder(_Settled)
@@ -185,6 +191,8 @@ def _read_settled(line: bytes) -> Settled:
         again=body.again,
         before=body.before,
         cost=body.cost,
+        item=body.item,
+        engine=body.engine,
     )
 
 

@@ -17,6 +17,7 @@ _PLAIN = str.maketrans("０１２３４５６７８９．％", "0123456789.%") |
 _SWAPPED = str.maketrans(".,", ",.")
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 _TIME = re.compile(r"(?<![\d.:])([01]?\d|2[0-4])[:：]([0-5]\d)(?![\d:])")
+_HOUR = re.compile(r"(?<![\d.:])(\d{1,2})(?=[:：]\d\d|\s?(?:[点點时時]|o['’]clock|[ap]\.?m\b))")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _COMMA_DECIMALS = frozenset(
     re.findall(r"\w+", "bg ca cs da de el es et fi fr hr hu id is it lt lv mk nb nl no pl pt ro ru sk sl sr sv tr uk vi")
@@ -168,6 +169,10 @@ def _placed(signs: str) -> int:
     return total + digit
 
 
+def _hours(text: str) -> set[Decimal]:
+    return {Decimal(hour) for hour in _HOUR.findall(text.translate(_PLAIN))}
+
+
 def changed(before: str, after: str, language: str) -> tuple[list[Decimal], list[Decimal]]:
     """Numbers in digits of `before` that `after` does not name, and those of `after` that `before` does not, smallest first.
 
@@ -180,9 +185,10 @@ def changed(before: str, after: str, language: str) -> tuple[list[Decimal], list
     if primary(language) not in KNOWN:
         lost = Counter({number: count for number, count in lost.items() if number > SPELLED})
         made = Counter({number: count for number, count in made.items() if number > SPELLED})
-    for hour in [number for number in lost if number == number.to_integral_value()]:
+    old_hours, new_hours = _hours(before), _hours(after)
+    for hour in old_hours & lost.keys():
         for other in (hour - 12, hour + 12):
-            if 1 <= min(hour, other) <= 12 and (both := min(lost[hour], made[other])):
+            if other in new_hours and (both := min(lost[hour], made[other])):
                 lost[hour] -= both
                 made[other] -= both
     return sorted((+lost).elements()), sorted((+made).elements())

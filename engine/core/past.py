@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from engine.core import recipe as acts
-from engine.core.recipe import Context, Recipe
+from engine.core.recipe import GROW, Context, Recipe
 from engine.core.rng import digest
 from engine.core.types import Item, Request, Settled, prompt_text
 
@@ -26,7 +26,7 @@ class Past:
     def __init__(self, recipe: Recipe, context: Context) -> None:
         self._recipe = recipe
         self._context = context
-        self._grown = recipe.source_step
+        self._grown = recipe.source_step.name if recipe.source_step.source is GROW else ""
         self._items = {f"seed/{n}": _as_shown(n, seed) for n, seed in enumerate(context.seeds)}
 
     def item(self, id: str) -> Item:
@@ -45,7 +45,7 @@ class Past:
         """Likewise, where some of what the prompt showed is lost: as many examples, of which nothing but their ids is known. That
         is enough to read and judge the answer, and not to build the prompt."""
         if item is None:
-            item = self.item(line.of) if line.of is not None else {}
+            item = line.item or (self.item(line.of) if line.of is not None else {})
         return Request(
             step=line.step,
             index=line.index,
@@ -64,9 +64,9 @@ class Past:
         """Take in what a line has made; what it was about is asked about no more."""
         if line.fault is not None:
             return
-        grows = line.step == self._grown.name
-        parent = self._items.get(line.of, {}) if line.of is not None else {}
-        if line.of is not None and not line.of.startswith(f"{self._grown.name}/"):
+        grows = line.step == self._grown
+        parent = line.item or (self._items.get(line.of, {}) if line.of is not None else {})
+        if line.of is not None and not (self._grown and line.of.startswith(f"{self._grown}/")):
             self._items.pop(line.of, None)
         made = [*line.kept, *((n, item) for n, item, _ in line.dropped if grows)]
         for n, item in made:

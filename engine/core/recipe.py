@@ -120,6 +120,8 @@ class Step:
     distinct: Callable[[Item, Context], tuple[str, float] | None] | None = None
     """The text by which a document must not resemble an earlier one, and the ROUGE-L above which it does; `None`: it may. Looked
     at after `gate`, before the first call. Only for a step of `INPUT`."""
+    asks: tuple[type, ...] = (Chat, Completion)
+    """Kinds of call that `ask` makes: a lane serves the step if its provider takes one of them."""
     apart: Callable[[Any], str | None] | None = None
     """Given the options, the earlier step whose answer must come from another provider than this step's, if there is one."""
     checks: tuple[Callable[[Item, Ask], str | None], ...] = ()
@@ -277,11 +279,12 @@ def _compare(request: Request, context: Context, texts: list[tuple[int, str]], i
         if near is None:
             fresh.append((f"{request.step}/{request.index}.{n}", text))
         else:
-            reasons[n] = _resembles(near)
+            reasons[n] = resembles(near)
     return reasons
 
 
-def _resembles(near: Match) -> str:
+def resembles(near: Match) -> str:
+    """The reason for which something is dropped that is like an earlier one."""
     if near.id.startswith(AVOID):
         return f"avoided {near.id.removeprefix(AVOID)} ({near.score!r})"
     return f"{DUPLICATE}{near.id} ({near.score!r})"

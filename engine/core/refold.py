@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from engine.core import lines, recipe
 from engine.core.agenda import MALFORMED, Agenda
+from engine.core.documents import of_line
+from engine.core.intake import Arrival, skipped
 from engine.core.parse import Malformed
 from engine.core.past import Past, Unknown, fingerprint
 from engine.core.recipe import Context, Step
@@ -55,17 +57,22 @@ class Refold:
     def _settled(self, line: Settled) -> list[bytes]:
         step = self._steps[line.step]
         if step is self._recipe.source_step:
-            return self._judged(step, line, line.index, {})
+            return self._judged(step, line, line.index, line.item or {})
         about = self._ids.pop(line.of or "", line.of or "")
         index = self._places.get((line.step, about))
         if index is None:
             return self._orphan(line)
-        return self._judged(step, line, index, self._agenda.about(line.step, index))
+        return self._judged(step, line, index, self._agenda.track(line.step).about(index))
 
     def _judged(self, step: Step, old: Settled, index: int, item: Item) -> list[bytes]:
         """An answer with its new verdict. `item` is what it is about, as it is now."""
-        again = self._agenda.failed(old.step, index)
+        track = self._agenda.track(old.step)
+        again = index in track.failed
+        if index in track.settled and not again:
+            return self._orphan(old)  # what was asked again is turned away now
         line = replace(old, index=index, of=item.get("id"), again=again)
+        if item and ((reason := self._turned_away(step, old, item)) is not None or skipped(old)):
+            return [self._skip(step, line, old, reason), *self._orphan(old)] if reason is not None else []
         request = self._request(line, item)
         if request.calls and fingerprint(request) != line.q:
             if item:
@@ -80,6 +87,18 @@ class Refold:
             line = replace(line, kept=verdict.kept, dropped=verdict.dropped)
         return [self._apply(step, line, old.index)]
 
+    def _turned_away(self, step: Step, old: Settled, item: Item) -> str | None:
+        """Why nothing would be asked about the item now."""
+        if self._agenda.intake is not None and step is self._recipe.source_step:
+            document = of_line(old.index, item, old.dropped[0][2] if old.dropped else None)
+            return self._agenda.intake.judge(Arrival(document, old.t)).reason
+        return step.gate(item, self._context) if step.gate is not None else None
+
+    def _skip(self, step: Step, line: Settled, old: Settled, reason: str) -> bytes:
+        """The line of what is not asked about; what was paid for its answer is told apart."""
+        nothing = replace(line, shown=(), q="", lane="", replies=(), fault=None, kept=(), before=0, cost=0, engine="")
+        return self._apply(step, replace(nothing, dropped=((0, {}, reason),)), old.index)
+
     def _request(self, line: Settled, item: Item) -> Request:
         """What a line answers, with its prompt; without one where it showed an item that a repair has lost."""
         try:
@@ -90,7 +109,7 @@ class Refold:
 
     def _apply(self, step: Step, line: Settled, old: int) -> bytes:
         children = [child.name for child in self._recipe.steps if child.source == step.name]
-        first = {child: self._agenda.come(child) for child in children}
+        first = {child: self._agenda.track(child).count for child in children}
         self._agenda.apply(line)
         self._past.add(line)
         for place, (n, _) in enumerate(line.kept):

@@ -255,7 +255,7 @@ def chrf_min(language: str) -> float:
     return 0.15 if scripts(language)[0] in _DENSE else 0.35
 
 
-CHECKS: tuple[Check, ...] = (empty, untranslated, copied, loop, script, ratio, unfinished, too_far, preserved, too_near)
+CHECKS: tuple[Check, ...] = (empty, untranslated, copied, loop, script, ratio, too_far, too_near, unfinished, preserved)
 
 
 def fault(trip: Trip, scores: Scores, gate: Gate, identify: Identify) -> str | None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from engine.core import lines, recipe, retry
 from engine.core.agenda import MALFORMED, Agenda
 from engine.core.bet import Bet, Peek
 from engine.core.faults import Fault, FaultKind
+from engine.core.intake import Admission, Arrival
 from engine.core.parse import Malformed
-from engine.core.recipe import Context, Verdict
+from engine.core.recipe import INPUT, Context, Verdict
 from engine.core.rng import digest, stream
 from engine.core.types import Call, Heard, Paid, Reply, Request, Settled, Stop, Style, Usage, prompt_text, total
 
+Judgement: TypeAlias = Verdict | Malformed | Admission
 NOTHING = Verdict((), ())
 NO_USAGE = Usage()
 PARK_AFTER = 120.0
@@ -57,17 +60,29 @@ class Settler:
             request = recipe.draw(step, request, self.context, self.agenda.pool)
         return replace(recipe.compose(step, request, self.context, style), heard=())
 
-    def judge(self, heard: Heard) -> Verdict | Malformed:
-        """What an answer is worth. The heavy part of settling, which changes nothing: it may run in a thread, while nothing else
-        is settled."""
-        if heard.fault is not None:
+    def turned_away(self, request: Request) -> str | None:
+        """Why nothing is to be asked about an item; `None` where there is no reason, or where the question was put before."""
+        step = self.agenda.recipe.step(request.step)
+        if step.gate is None or step.source is INPUT or request.calls or request.again or request.try_:
+            return None  # documents were judged when they came in
+        return step.gate(request.item, self.context)
+
+    def judge(self, arrival: Heard | Arrival) -> Judgement:
+        """What an answer is worth, or whether a document is to be asked about. The heavy part of settling, which changes nothing:
+        it may run in a thread, while nothing else is settled."""
+        if isinstance(arrival, Arrival):
+            assert self.agenda.intake is not None, "only a recipe that asks about documents is given any"
+            return self.agenda.intake.judge(arrival)
+        if arrival.skipped is not None:
+            return _skipped(arrival.skipped)
+        if arrival.fault is not None:
             return NOTHING
-        step = self.agenda.recipe.step(heard.request.step)
+        step = self.agenda.recipe.step(arrival.request.step)
         try:
-            drafts = recipe.read(step, heard.request, self.context, heard.replies)
+            drafts = recipe.read(step, arrival.request, self.context, arrival.replies)
         except Malformed as malformed:
             return malformed
-        return recipe.judge(step, heard.request, self.context, drafts, self.agenda.index)
+        return recipe.judge(step, arrival.request, self.context, drafts, self.agenda.index)
 
     def place(self, request: Request) -> Peek | None:
         """A way to look at the answer to `request` while it comes; `None` where it is heard out in any case."""
@@ -88,14 +103,20 @@ class Settler:
         texts = [draft.item.get(step.unique, "") for draft in drafts[:-1]]
         self.bet.look(peek, texts, lambda text: self.agenda.index.near(text, self.context.rouge_max) is not None)
 
-    def decide(self, heard: Heard, verdict: Verdict | Malformed, now: float) -> list[bytes]:
-        """The journal lines that an answer makes, none where it costs nothing and is asked again. The agenda has taken it in."""
-        if heard.fault is not None:
-            return self._on_fault(heard, heard.fault, now)
-        self._answered[heard.lane] += 1
-        if isinstance(verdict, Malformed):
-            return self._again(heard, verdict.reason, now)
-        return [self._settle(heard, verdict)]
+    def decide(self, arrival: Heard | Arrival, judgement: Judgement, now: float) -> list[bytes]:
+        """The journal lines that it makes, none where it costs nothing and is asked again, or is still to be asked about. The
+        agenda has taken it in."""
+        if isinstance(arrival, Arrival) or isinstance(judgement, Admission):
+            assert isinstance(arrival, Arrival) and isinstance(judgement, Admission) and self.agenda.intake is not None
+            turned_away = self.agenda.intake.admit(arrival, judgement)
+            return [self._settle(turned_away, _skipped(judgement.reason))] if turned_away is not None else []
+        if arrival.fault is not None:
+            return self._on_fault(arrival, arrival.fault, now)
+        if arrival.skipped is None:
+            self._answered[arrival.lane] += 1
+        if isinstance(judgement, Malformed):
+            return self._again(arrival, judgement.reason, now)
+        return [self._settle(arrival, judgement)]
 
     def _on_fault(self, heard: Heard, fault: Fault, now: float) -> list[bytes]:
         request = heard.request
@@ -152,7 +173,7 @@ class Settler:
         return [line]
 
     def _settle(self, heard: Heard, verdict: Verdict) -> bytes:
-        request = heard.request
+        request, fed = heard.request, self.agenda.recipe.step(heard.request.step).source is INPUT
         settled = Settled(
             step=request.step,
             index=request.index,
@@ -161,7 +182,7 @@ class Settler:
             t=heard.t,
             shown=tuple(item["id"] for item in request.shown),
             style=request.style,
-            q=digest(prompt_text(request.calls)),
+            q=digest(prompt_text(request.calls)) if heard.skipped is None else "",
             lane=heard.lane,
             replies=heard.replies,
             fault=heard.fault,
@@ -170,6 +191,8 @@ class Settler:
             again=request.again,
             before=heard.before,
             cost=heard.cost if heard.fault is None else 0,  # a failed attempt has a paid line of its own
+            item=request.item if fed else None,
+            engine=heard.engine if request.step in self.agenda.engines_of else "",
         )
         self.agenda.apply(settled)
         if self.bet is not None and self.agenda.recipe.step(request.step).source is recipe.GROW:
@@ -193,3 +216,8 @@ class Settler:
         )
         self.agenda.apply_paid(paid)
         return lines.write_paid(paid)
+
+
+def _skipped(reason: str | None) -> Verdict:
+    """The verdict on what is not asked about."""
+    return Verdict((), ((0, {}, reason or ""),))

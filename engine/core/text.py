@@ -16,13 +16,14 @@ _ASCII_WORDS = "".join(chr(c).lower() if chr(c).isalnum() else " " for c in rang
 _RUNNING = bytes(byte for byte in range(256) if chr(byte).isalpha() or byte in b" \t\r\n" or byte >= 128)
 """Bytes that several go into a token."""
 _BEFORE_NUMBERS = tuple(b" %d" % digit for digit in range(10))
-_CJK = (
+CJK = (
     "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # iteration marks, kana
     "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"  # hangul
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # ideographs
 )
-_WORD = re.compile(f"[a-z0-9]+|[{_CJK}]")
-_IS_CJK = re.compile(f"[{_CJK}]")
+"""What each is a token of its own, as the inside of a character class."""
+_WORD = re.compile(f"[a-z0-9]+|[{CJK}]")
+_IS_CJK = re.compile(f"[{CJK}]")
 
 
 def collapse(text: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
-from engine.core.recipe import GROW, Step
+from engine.core.recipe import GROW, INPUT, Step
 from engine.core.types import Item, LaneView, Request, Settled
 
 AVOID = 5.0
@@ -25,9 +25,15 @@ def _due(due: float, request: Request, lane: LaneView) -> float:
 class Frontier:
     """A set of numbers that fills up from 0: the lowest missing one, and those above it."""
 
-    def __init__(self) -> None:
-        self.low = 0
-        self._above: set[int] = set()
+    def __init__(self, low: int = 0, above: Iterable[int] = ()) -> None:
+        self.low = low
+        self._above = set(above)
+
+    def __len__(self) -> int:
+        return self.low + len(self._above)
+
+    def copy(self) -> Frontier:
+        return Frontier(self.low, self._above)
 
     def __contains__(self, number: int) -> bool:
         return number < self.low or number in self._above
@@ -39,6 +45,36 @@ class Frontier:
             self.low += 1
 
 
+class Queue:
+    """Numbers that wait to be asked, the lowest first, apart by the engine that must not answer them."""
+
+    def __init__(self) -> None:
+        self._heaps: dict[str, list[int]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._heaps.values()))
+
+    def push(self, number: int, unlike: str) -> None:
+        heapq.heappush(self._heaps.setdefault(unlike, []), number)
+
+    def first(self, engine: str | None, settled: Frontier) -> tuple[int, str] | None:
+        """The lowest number that the engine may answer (`None`: any), with who may not; what is settled is dropped."""
+        best: tuple[int, str] | None = None
+        for unlike, heap in self._heaps.items():
+            while heap and heap[0] in settled:
+                heapq.heappop(heap)
+            if heap and (not unlike or unlike != engine) and (best is None or heap[0] < best[0]):
+                best = heap[0], unlike
+        return best
+
+    def pop(self, unlike: str) -> None:
+        heapq.heappop(self._heaps[unlike])
+
+    def unlike(self) -> Iterator[str]:
+        """Engines that must not answer something that waits."""
+        return (unlike for unlike, heap in self._heaps.items() if unlike and heap)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What is needed to ask again: the item that the question was about, the lane that failed it, how often it had been tried."""
@@ -46,6 +82,7 @@ class Failure:
     item: Item
     lane: str
     try_: int
+    unlike: str
 
 
 @dataclass(slots=True)
@@ -54,6 +91,8 @@ class Track:
 
     step: Step
     depth: int
+    apart: bool = False
+    """Whether who answered the item's own step must not answer this one."""
     settled: Frontier = field(default_factory=Frontier)
     items: dict[int, Item] = field(default_factory=dict)
     """Unsettled items of the step that is asked about, by index; an item is freed when it settles."""
@@ -63,10 +102,28 @@ class Track:
     """Everything below was asked, or settled in an earlier life."""
     failed: dict[int, Failure] = field(default_factory=dict)
     """Requests that settled with a fault and may be asked again."""
+    queue: Queue = field(default_factory=Queue)
+    """In place of the cursor, where items wait in no order, or not for everybody."""
+    unlike: dict[int, str] = field(default_factory=dict)
+    """Engines that must not answer unsettled requests."""
 
     @property
     def grows(self) -> bool:
         return self.step.source is GROW
+
+    @property
+    def fed(self) -> bool:
+        return self.step.source is INPUT
+
+    def come(self, item: Item, index: int | None = None, unlike: str = "") -> None:
+        """An item waits to be asked about, as the next one, or under its own number."""
+        if index is None:
+            index, self.count = self.count, self.count + 1
+        self.items[index] = item
+        if unlike:
+            self.unlike[index] = unlike
+        if self.fed or self.apart:
+            self.queue.push(index, unlike)
 
     def settle(self, settled: Settled) -> Item:
         """Mark a request as settled; returns the item that it is about, which waits no longer. Raises `ValueError` where the
@@ -77,12 +134,17 @@ class Track:
         if index in self.settled and not settled.again:
             raise ValueError(f"{settled.step}/{index} is settled twice")
         item = self.about(index) if failure is None else failure.item
+        if not item and self.fed:
+            item = settled.item or {}
         if item.get("id") != settled.of:
             raise ValueError(f"{settled.step}/{index} is about {settled.of!r}, not {item.get('id')!r}")
         self.items.pop(index, None)
         self.settled.add(index)
+        if self.apart:
+            self.queue.first(None, self.settled)  # while a journal is read nobody else drops what is settled
+        unlike = self.unlike.pop(index, "") if failure is None else failure.unlike
         if settled.fault is not None:
-            self.failed[index] = Failure(item, settled.lane, settled.try_)
+            self.failed[index] = Failure(item, settled.lane, settled.try_, unlike)
         return item
 
     def about(self, index: int) -> Item:
@@ -92,25 +154,35 @@ class Track:
 
     def busy(self, limit: int) -> bool:
         """Whether items below the limit wait for an answer."""
+        if self.fed:
+            return bool(self.items)
         return next(iter(self.items), self.count) < min(self.count, limit)
 
-    def open(self, limit: int) -> bool:
-        """Whether there is an item below the limit that nobody asked about yet."""
+    def open(self, limit: int, engine: str | None = None) -> bool:
+        """Whether there is an item below the limit that nobody asked about yet, and that the engine may be asked about."""
         if self.grows:
             return False
+        if self.fed or self.apart:
+            return self.queue.first(engine, self.settled) is not None
         limit = min(self.count, limit)
         while self.cursor < limit and self.cursor in self.settled:
             self.cursor += 1
         return self.cursor < limit
 
-    def take(self) -> Request:
-        """The request at the cursor, which moves on."""
-        while self.grows and self.cursor in self.settled:
+    def take(self, engine: str | None = None) -> Request:
+        """The request whose turn it is; after `open`."""
+        if self.fed or self.apart:
+            first = self.queue.first(engine, self.settled)
+            assert first is not None
+            index, unlike = first
+            self.queue.pop(unlike)
+        else:
+            while self.grows and self.cursor in self.settled:
+                self.cursor += 1
+            index, unlike = self.cursor, ""
             self.cursor += 1
-        index = self.cursor
-        self.cursor += 1
         item = self.about(index)
-        return Request(step=self.step.name, index=index, of=item.get("id"), item=item)
+        return Request(step=self.step.name, index=index, of=item.get("id"), item=item, unlike=unlike)
 
     def reopen(self) -> list[Request]:
         """The requests that failed, to be asked again, of another lane where there is one."""
@@ -126,16 +198,17 @@ class Track:
                 item=failure.item,
                 avoid=failure.lane,
                 again=True,
+                unlike=failure.unlike,
             )
             for index, failure in self.failed.items()
         ]
 
 
 class Retries:
-    """Requests that wait for their next attempt, by role, the one that is due first on top."""
+    """Requests that wait for their next attempt, by role and by who must not answer them, the one that is due first on top."""
 
     def __init__(self) -> None:
-        self._heaps: defaultdict[str, list[tuple[float, int, Request]]] = defaultdict(list)
+        self._heaps: defaultdict[tuple[str, str], list[tuple[float, int, Request]]] = defaultdict(list)
         self._order = 0
 
     def __bool__(self) -> bool:
@@ -143,26 +216,35 @@ class Retries:
 
     def push(self, role: str, due: float, request: Request) -> None:
         self._order += 1
-        heapq.heappush(self._heaps[role], (due, self._order, request))
+        heapq.heappush(self._heaps[role, request.unlike], (due, self._order, request))
 
     def pop(self, lane: LaneView, now: float) -> Request | None:
         """The first one that is due for this lane. One that should go elsewhere is in nobody's way for long: see `AVOID`."""
-        for role in lane.roles:
-            heap = self._heaps.get(role)
-            if heap and _due(heap[0][0], heap[0][2], lane) <= now:
+        for heap in self._mine(lane):
+            if _due(heap[0][0], heap[0][2], lane) <= now:
                 return heapq.heappop(heap)[2]
         return None
 
     def waits(self, roles: Set[str]) -> bool:
         """Whether there is one of these roles, due or not."""
-        return any(heap for role, heap in self._heaps.items() if role in roles)
+        return any(heap for (role, _), heap in self._heaps.items() if role in roles)
 
     def drop(self, role: str, step: str) -> None:
         """Forget a step's requests."""
-        self._heaps[role] = [entry for entry in self._heaps[role] if entry[2].step != step]
-        heapq.heapify(self._heaps[role])
+        for (its, _), heap in self._heaps.items():
+            if its == role:
+                heap[:] = [entry for entry in heap if entry[2].step != step]
+                heapq.heapify(heap)
 
     def due(self, lane: LaneView) -> float:
         """When the next one that this lane may take is due; `inf` without one."""
-        heads = (heap[0] for role, heap in self._heaps.items() if role in lane.roles and heap)
-        return min((_due(due, request, lane) for due, _, request in heads), default=math.inf)
+        return min((_due(heap[0][0], heap[0][2], lane) for heap in self._mine(lane)), default=math.inf)
+
+    def unlike(self) -> Iterator[tuple[str, str]]:
+        """Roles with the engines that must not answer something that waits."""
+        return (key for key, heap in self._heaps.items() if key[1] and heap)
+
+    def _mine(self, lane: LaneView) -> Iterator[list[tuple[float, int, Request]]]:
+        for (role, unlike), heap in self._heaps.items():
+            if heap and role in lane.roles and (not unlike or unlike != lane.engine):
+                yield heap

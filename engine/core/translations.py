@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from engine.core import limits
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse
 from engine.core.language import Languages
-from engine.core.types import Call, HttpResponse, Reply, Stop, Translation, Usage
+from engine.core.types import Call, Reply, Stop, Translation, Usage
 
 STATUSES: Mapping[int, FaultKind] = {
     400: FaultKind.BAD,

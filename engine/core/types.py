@@ -198,42 +198,6 @@ class LanePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """What only the moment of sending knows."""
-
-    t: float
-    nonce: str
-    key: str = field(default="", repr=False)
-    """Parts of a key, such as a name and a secret, stand on lines of their own."""
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts of the key, in the order of their places; "" for one that may be missing, and is."""
-        return tuple(self.key.split("\n")) if self.key else ()
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """An attempt as bytes. Neither headers nor body are shown in its repr: they may carry a key."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """A whole answer as bytes. Header names are lower-case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-    seconds: float = 0.0
-    first_byte: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Draft:
     """An item as it was read from a reply, with the reason why it is already lost (a cut end, say), if it is."""
 
@@ -260,24 +224,20 @@ class Request:
     """Replies to the first calls, where a later one failed: they are not asked again."""
     avoid: str | None = None
     """Lane that should not be asked again."""
-    pair: tuple[str, str] | None = None
-    """Languages of a translation, source and target."""
+    pair: tuple[str, str] | None = None  # languages of a translation, source and target
     scale: float = 1.0
     """Factor on `max_tokens`, lowered when the provider says that the request is too big."""
     waited: float = 0.0
-    """Seconds spent on failed attempts so far, waits included, while a lane was open."""
+    """Seconds spent on failed attempts so far, waits included, while a lane was open; `attempts` counts them."""
     attempts: int = 0
-    """Failed attempts so far."""
     failed_at: tuple[str, int] | None = None
     """Lane of the last failed attempt, and how many answers it had given by then."""
     suspect: bool = False
     """A lane that failed it answered others meanwhile: the fault may lie in the request itself."""
     again: bool = False
     """It settled with a fault before, and its next answer takes that one's place."""
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.step, self.index
+    unlike: str = ""
+    """Engine that must not answer it, having answered what it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +258,9 @@ class Heard:
     """What this attempt cost, in nano-units of the plan's currency; 0 where the lane has no price."""
     used: Usage | None = None
     """What the call that failed used, where its stream told as much."""
+    skipped: str | None = None
+    """Why nothing was asked at all."""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,6 +287,9 @@ class Settled:
     """The first so many replies are on paid lines, too: an attempt was cut short after them."""
     cost: int = 0
     """What the other replies cost, in nano-units of the plan's currency at that time's prices."""
+    item: Item | None = None
+    """The document that it is about, in a step that asks about the input: nobody needs the input again to read the journal."""
+    engine: str = ""  # who answered, where another step has to be answered by somebody else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -380,6 +346,8 @@ class LaneView:
     """No other open lane serves any of its roles, so `avoid` has to give way."""
     yields: frozenset[str] = frozenset()
     """Roles of which a cheaper or heavier lane has room just now, so that new work is left to it; retries are not."""
+    engine: str = ""
+    """Provider, address and model: lanes that are the same engine make the same mistakes."""
 
 
 def prompt_text(calls: tuple[Call, ...]) -> str:

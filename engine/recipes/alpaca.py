@@ -14,10 +14,10 @@ import msgspec
 
 from engine.core import filters, parse
 from engine.core.marks import MARKS
-from engine.core.parse import Malformed
 from engine.core.recipe import GROW, Ask, Draw, Recipe, Step
 from engine.core.types import Call, Decoding, Draft, Item, Reply, Stop, Style
-from engine.recipes.self_instruct import english_only, one_line, question
+from engine.recipes import in_json
+from engine.recipes.self_instruct import as_published, one_line, question
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -53,6 +53,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Composition, decoding, parsing and filters as published; sets the options that say so."""
     topic: str = ""
     """A subject, audience or style that every prompt asks for."""
+    format: Literal["text", "json"] = "text"
+    """How models are asked to answer: blocks of text, or JSON, which many servers enforce; JSON needs chat lanes."""
     examples: Positive = 3
     """Seeds shown in a prompt."""
     new: Positive = 17
@@ -77,7 +79,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if self.parity:
-            english_only(self.language)
+            as_published(self.language, self.format)
             msgspec.structs.force_setattr(self, "filters", filters.REFERENCE)
             msgspec.structs.force_setattr(self, "top_p", 1.0)
 
@@ -103,7 +105,10 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
         "total": str(following + options.new - 1),
         "new": str(options.new),
     }
-    return (question(ask, "propose", values, _decoding(options, ask.style, following + options.new - 1)),)
+    decoding = _decoding(options, ask.style, following + options.new - 1)
+    if options.format == "json":
+        return (in_json.question(ask, "propose", values, decoding, in_json.WHOLE_TASKS),)
+    return (question(ask, "propose", values, decoding),)
 
 
 def _shown(n: int, item: Item, language: str) -> str:
@@ -125,6 +130,8 @@ def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     first = len(ask.shown) + 1
     options: Options = ask.context.options
     parity, marks = options.parity, MARKS[options.language]
+    if options.format == "json":
+        return in_json.read_records(reply, "tasks", ("instruction", "input", "output"))
     opening = OPENING[options.language].format(n=first) if parity or ask.style == "completion" else ""
     pieces = f"{opening}{reply.text}".split("###")
     drafts: list[Draft] = []
@@ -137,7 +144,7 @@ def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
         elif parity or piece.strip():
             drafts.append(Draft({}, "malformed_block"))
     if not parity and all(draft.lost == "malformed_block" for draft in drafts):
-        raise Malformed("no_task")
+        return [Draft({}, "no_task")]  # and is not asked again: the next request draws other examples anyway
     return drafts
 
 
@@ -146,7 +153,7 @@ def to_record(item: Item) -> Item:
 
 
 def templates(options: Options) -> tuple[str, ...]:
-    return ("propose.completion", "propose.chat")
+    return in_json.templates(("propose",)) if options.format == "json" else ("propose.completion", "propose.chat")
 
 
 def rules(options: Options) -> filters.Rules:
@@ -167,6 +174,7 @@ RECIPE = Recipe(
             read=read_tasks,
             subjects=("instruction", "record"),
             unique="instruction",
+            tries=2,
         ),
     ),
     options=Options,

@@ -17,12 +17,11 @@ from engine.core.answers import lost_answers
 from engine.core.parse import Malformed
 from engine.core.parts import Piece, cut, joined, spoken
 from engine.core.recipe import INPUT, Ask, Context, Recipe, Step
-from engine.core.roundtrip import Gate, Scores, Trip, fault, measure, too_near
+from engine.core.roundtrip import Count, Gate, Portion, Scores, Trip, fault, measure, too_near
 from engine.core.scripts import letters_of, primary
-from engine.core.types import Call, Decoding, Draft, Item, Reply
+from engine.core.types import Call, Decoding, Draft, Item, Reply, Translation
 from engine.core.verbatim import plain
 from engine.recipes.backtranslation import (
-    Documents,
     Positive,
     Share,
     another_engine,
@@ -71,6 +70,19 @@ class Child(Translated):
     """What the gate measured, by field."""
 
 
+class Documents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What instruction and input together must be like to be worth a call. A limit at the end of its range: no check."""
+
+    min_characters: Count = 4
+    max_characters: Positive = 4000
+    symbols_max: Portion = 0.6
+    """Share of characters, white space apart, that are neither letters nor digits: inputs may be code or figures. Off: 1."""
+    language_max: Portion = 0.5
+    """How sure it may be that an instruction is in another language than `options.language`. Off: 1."""
+    rouge_max: Share = 1.0
+    """A record whose ROUGE-L with an earlier one is greater is dropped. Off: 1."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may be chosen in `[options]`."""
 
@@ -90,8 +102,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Characters of the longest text that is translated in one piece; longer ones are cut at the ends of sentences."""
     sample: Positive | None = None
     """So many records, drawn by the seed, stand for all of the input; `None`: all of them."""
-    documents: Documents = Documents(min_characters=4, max_characters=4000, symbols_max=0.6, rouge_max=1.0)
-    """Instruction and input together must be within these."""
+    documents: Documents = Documents()
     gate: Gate = Gate()
     answer_tokens: Positive | None = None
     """Of a new output; default 1,024 in chats, 350 in completions."""
@@ -269,6 +280,7 @@ RECIPE = Recipe(
             role="translate",
             ask=ask_forward,
             read=read_forward,
+            asks=(Translation,),
             gate=worthy,
             distinct=same_task,
             tries=2,
@@ -279,6 +291,7 @@ RECIPE = Recipe(
             role="translate",
             ask=ask_back,
             read=read_back,
+            asks=(Translation,),
             apart=another_engine,
             checks=(answered,),
             subjects=("instruction",),

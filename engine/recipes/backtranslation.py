@@ -132,7 +132,7 @@ def worthy(item: Item, context: Context) -> str | None:
 def unfit(text: str, prose: str, language: str | None, context: Context) -> str | None:
     """The reason of the gate before the first call, for a text that says its language, or else whose language `prose` tells."""
     options = context.options
-    limits: Documents = options.documents
+    limits = options.documents
     if len(text) < limits.min_characters:
         return f"too_short ({len(text)})"
     if len(text) > limits.max_characters:
@@ -280,11 +280,21 @@ RECIPE = Recipe(
             role="translate",
             ask=ask_forward,
             read=read_forward,
+            asks=(Translation,),
             gate=worthy,
             distinct=same_text,
             tries=2,
         ),
-        Step("return", source="translate", role="translate", ask=ask_back, read=read_back, apart=another_engine, tries=2),
+        Step(
+            "return",
+            source="translate",
+            role="translate",
+            ask=ask_back,
+            read=read_back,
+            asks=(Translation,),
+            apart=another_engine,
+            tries=2,
+        ),
         Step(
             "instruct",
             source="return",

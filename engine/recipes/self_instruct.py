@@ -18,6 +18,7 @@ from engine.core.parse import Malformed, Pair
 from engine.core.recipe import GROW, Ask, Draw, Recipe, Step, messages
 from engine.core.text import collapse
 from engine.core.types import Call, Chat, Completion, Decoding, Draft, Item, Reply, Stop, Style
+from engine.recipes import in_json
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -58,6 +59,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Composition, decoding, parsing, filters and post-processing as published; sets the options that say so."""
     topic: str = ""
     """A subject, audience or style that every proposing and answering prompt asks for."""
+    format: Literal["text", "json"] = "text"
+    """How models are asked to answer: lists and labels in text, or JSON, which many servers enforce; JSON needs chat lanes."""
     human: Count = 6
     machine: Count = 2
     """Examples a prompt: seeds and accepted instructions; seeds fill up what the pool cannot give yet."""
@@ -94,14 +97,16 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if self.parity:
-            english_only(self.language)
+            as_published(self.language, self.format)
             strict = {"capitalize": "reference", "truncated": "drop", "filters": filters.REFERENCE}
             for name, value in strict.items():
                 msgspec.structs.force_setattr(self, name, value)
 
 
-def english_only(language: str) -> None:
-    """What `parity` demands of the language; `ValueError` otherwise."""
+def as_published(language: str, format: str) -> None:
+    """What `parity` demands of the language and the form of answers; `ValueError` otherwise."""
+    if format != "text":
+        raise ValueError("parity = true does as the published scripts did, which asked for text: leave format out, or parity")
     if language != "en":
         raise ValueError(
             f"parity = true does as the published scripts did, and these are in English only; with language = {language!r} leave "
@@ -137,7 +142,10 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
         "new": str(options.new),
     }
     name = "propose_classification" if options.classification_only else "propose"
-    return (question(ask, name, values, _proposing(options, ask.style, following + options.new)),)
+    decoding = _proposing(options, ask.style, following + options.new)
+    if options.format == "json":
+        return (in_json.question(ask, name, values, decoding, in_json.TASKS),)
+    return (question(ask, name, values, decoding),)
 
 
 def one_line(instruction: str) -> str:
@@ -168,6 +176,8 @@ def _proposing(options: Options, style: Style, end: int) -> Decoding:
 def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     options: Options = ask.context.options
     (reply,) = replies
+    if options.format == "json":
+        return [replace(draft, item=_first_upper(draft.item, options)) for draft in in_json.read_tasks(reply)]
     cut = reply.stop is not Stop.END
     if options.parity:
         texts = [text.capitalize() for text in parse.reference_items(reply.text)]
@@ -178,6 +188,10 @@ def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     last = len(texts) - 1
     whole = options.truncated == "keep_whole_items"
     return [Draft({"instruction": text}, "cut" if cut and (n == last or not whole) else None) for n, text in enumerate(texts)]
+
+
+def _first_upper(item: Item, options: Options) -> Item:
+    return {name: _capitalized(text, options) for name, text in item.items()}
 
 
 def _capitalized(text: str, options: Options) -> str:
@@ -193,6 +207,8 @@ def ask_kind(ask: Ask) -> tuple[Call, ...]:
     if ask.context.options.parity:
         return (question(ask, "classify", values, _greedy(3, stop, presence=0.0)),)
     warmth = 0.0 if ask.try_ == 0 else 0.7  # at temperature 0 the same question would get the same unclear answer again
+    if ask.context.options.format == "json":
+        return (in_json.question(ask, "classify", values, Decoding(max_tokens=32, temperature=warmth), in_json.KIND),)
     if ask.style == "chat":
         return (question(ask, "classify", values, Decoding(max_tokens=16, temperature=warmth)),)
     tokens = 3 if language == "en" else 8  # a Chinese character may be three tokens
@@ -209,6 +225,8 @@ def _greedy(max_tokens: int, stop: tuple[str, ...], presence: float) -> Decoding
 def read_kind(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     options: Options = ask.context.options
     (reply,) = replies
+    if options.format == "json":
+        return [Draft({"is_classification": in_json.read_kind(reply)})]
     answer = parse.reference_yes(reply.text) if options.parity else parse.yes_or_no(reply.text, MARKS[options.language])
     return [Draft({"is_classification": answer})]
 
@@ -227,6 +245,10 @@ def ask_instances(ask: Ask) -> tuple[Call, ...]:
         tokens = options.instance_tokens or (300 if labelled else 350)
         return (question(ask, name, values, _greedy(tokens, stop, presence=1.5), end="\n"),)
     warmth = 0.0 if ask.try_ == 0 else 0.7
+    if options.format == "json":
+        schema = in_json.OUTPUT_FIRST if labelled else in_json.INPUT_FIRST
+        decoding = Decoding(max_tokens=options.instance_tokens or 1024, temperature=0.7)
+        return (in_json.question(ask, name, values, decoding, schema),)
     if ask.style == "chat":
         return (question(ask, name, values, Decoding(max_tokens=options.instance_tokens or 1024, temperature=0.7)),)
     decoding = Decoding(max_tokens=options.instance_tokens or 350, temperature=warmth, presence_penalty=1.5, stop=stop)
@@ -237,6 +259,8 @@ def read_instances(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     options: Options = ask.context.options
     (reply,) = replies
     marks = MARKS[options.language]
+    if options.format == "json":
+        return in_json.read_records(reply, "examples", ("input", "output"))
     text = reply.text if options.parity else parse.plain_labels(reply.text, marks)
     pairs = parse.output_first(text, marks) if ask.item["is_classification"] else parse.input_first(text, marks)
     if not pairs and not options.parity:
@@ -297,6 +321,8 @@ def question(ask: Ask, name: str, values: dict[str, str], decoding: Decoding, en
 def templates(options: Options) -> tuple[str, ...]:
     proposing = "propose_classification" if options.classification_only else "propose"
     names = (proposing, "classify", "input_first", "output_first")
+    if options.format == "json":
+        return in_json.templates(names)
     demos = tuple(f"{name}.demos" for name in names[1:])
     return tuple(f"{name}.{style}" for name in names for style in ("completion", "chat")) + demos
 
@@ -317,6 +343,7 @@ RECIPE = Recipe(
             read=read_tasks,
             subjects=("instruction",),
             unique="instruction",
+            tries=2,
         ),
         Step("classify", source="instruct", role="classify", ask=ask_kind, read=read_kind, tries=3),
         Step(

@@ -6,11 +6,9 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 from uuid import uuid4
@@ -19,15 +17,16 @@ import anyio
 from aiolimiter import AsyncLimiter
 
 from engine.core.aimd import Breaker
-from engine.core.faults import Fault, FaultKind, LaneError
-from engine.core.keys import Source, sources
+from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse, Route, Stamp
 from engine.core.limits import Reading, readings
 from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
-from engine.core.types import Call, HttpResponse, LanePlan, LaneView, Quota, Reply, Stamp, Style, Usage, total
+from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Style, Usage, total
 from engine.core.window import PACE
+from engine.runtime.keys import Key, found, without
 from engine.runtime.listening import Listener, OnLine, nothing
-from engine.runtime.wire import Sender, Timeouts
+from engine.runtime.wire import Sender, Timeouts, trust
 from providers import Provider
 
 UNDECLARED = 8
@@ -54,7 +53,10 @@ class Lane:
     provider: Provider
     roles: frozenset[str]
     style: Style
-    key: str = field(default="", repr=False)
+    key: Key = field(default_factory=lambda: Key(None), repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The plan's own headers, with what it only names looked up."""
+    route: Route = field(default_factory=Route, repr=False)
     fate: Callable[[], str | None] = lambda: None
     """Why the lane's server is gone, where it is ours; asked when a call fails."""
     closed: str | None = None
@@ -65,8 +67,25 @@ class Lane:
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
 
     @property
+    def engine(self) -> str:
+        """Who answers here; a key, or a name in a plan, makes no other engine of it."""
+        return "|".join((self.plan.provider, self.plan.base_url or "", self.plan.model))
+
+    @property
     def working(self) -> bool:
         return self.closed is None and self.held is None
+
+    def equip(self) -> None:
+        """Look up what the plan only names: key, headers, proxy and certificates. Raises `LaneError`, which shows none of it."""
+        self.key = Key(self.plan.key or self.provider.key(self.plan))
+        self.key.read()
+        self.headers = {name: found(value) for name, value in self.plan.headers.items()}
+        trust(self.plan.ca_bundle)
+        self.route = Route(None if self.plan.proxy is None else found(self.plan.proxy), self.plan.ca_bundle)
+
+    def equipped(self, request: HttpRequest) -> HttpRequest:
+        """The request with what the plan adds to all of this lane's."""
+        return replace(request, headers={**request.headers, **self.headers}, route=self.route)
 
     def close(self, reason: str) -> None:
         self.closed = self.closed or reason
@@ -84,6 +103,8 @@ class Attempted(NamedTuple):
     readings: tuple[Reading, ...]
     used: Usage | None = None
     """What a failed call used, where its stream told as much."""
+    renewals: int = 0
+    """Of the lane's key, before it."""
 
 
 @dataclass(slots=True)
@@ -161,13 +182,15 @@ class Account:
     ) -> Attempted:
         """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_line` is told of
         each line of a streamed answer, by its listener, and may cut it off."""
-        stamp = Stamp(now(), uuid4().hex, lane.key)
-        request = lane.provider.encode((call,), lane.plan, stamp)
+        lane.key.look(anyio.current_time())
+        stamp, renewals = Stamp(now(), uuid4().hex, lane.key.value), lane.key.renewals
         reader = lane.provider.reader(call) if lane.plan.stream else None
         response: HttpResponse | None = None
         outcome: Reply | Fault | None = None
         used: Usage | None = None
         try:
+            # a call that no vendor takes is a fault, too
+            request = lane.equipped(lane.provider.encode((call,), lane.plan, stamp))
             if reader is None:
                 response = await wire.send(request, timeouts.whole)
             else:
@@ -179,10 +202,10 @@ class Account:
             outcome = fault
         assert outcome is not None
         told = readings(response.headers, now()) if response is not None else ()
-        if isinstance(outcome, Fault) and lane.key:
-            detail = without(outcome.detail, lane.key)
+        if isinstance(outcome, Fault):
+            detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
             outcome = Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
-        return Attempted(outcome, told, used)
+        return Attempted(outcome, told, used, renewals)
 
     def learn(self, lane: Lane, attempted: Attempted, ticket: Ticket, now: float) -> None:
         """What an outcome means for the account and the lane, besides its request."""
@@ -208,7 +231,8 @@ class Account:
                 for one in self.lanes:
                     one.close(str(fault))
             case FaultKind.AUTH:
-                lane.close(str(fault))
+                if attempted.renewals == lane.key.renewals and not lane.key.renew():
+                    lane.close(str(fault))
             case _:
                 self.breaker.succeeded()  # the provider answered; what it said is about the request
 
@@ -240,7 +264,7 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         alone = False
         if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):
             yields |= other.roles
-    return LaneView(lane.name, lane.roles, alone, yields)
+    return LaneView(lane.name, lane.roles, alone, yields, lane.engine)
 
 
 def spacing(quota: Quota) -> AsyncLimiter | None:
@@ -279,39 +303,3 @@ def declared(quota: Quota) -> Quota:
     if per_minute == math.inf:
         return replace(quota, concurrent=UNRATED)
     return replace(quota, concurrent=max(UNDECLARED, min(MOST, math.ceil(5 * per_minute))))
-
-
-def without(text: str, key: str) -> str:
-    """The text without the key, and without the first part of it where the text was cut inside; so for each part of a key."""
-    for part in sorted(filter(None, key.split("\n")), key=len, reverse=True):
-        text = text.replace(part, "[key]")
-        cut = next((n for n in range(len(part) - 1, 3, -1) if text.endswith(part[:n])), 0)
-        text = f"{text[:-cut]}[key]" if cut else text
-    return text
-
-
-def secret(source: str | None) -> str:
-    """The key that `env:NAME` or `file:PATH` leads to, "" where none is needed; of several places the parts, each on a line.
-    Raises `LaneError` that names the place only."""
-    parts = [_part(place) for place in sources(source or "")]
-    return "\n".join(parts) if any(parts) else ""
-
-
-def _part(source: Source) -> str:
-    """What is found at one place; "" where nothing is, and need not be."""
-    place = source.place
-    if source.kind == "env":
-        value = os.environ.get(place, "").strip()
-        missing = f"the environment variable {place} is not set: put the provider's key in it"
-    else:
-        missing = f"the key file {place} is empty"
-        try:
-            path = Path(place).expanduser()
-            value = "" if source.optional and not path.exists() else path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise LaneError(f"the key file {place} cannot be read: {type(error).__name__}") from None
-    if not value and not source.optional:
-        raise LaneError(missing)
-    if value and not value.isprintable():
-        raise LaneError(f"what {source} leads to is no key: it has several lines, or characters that no header can carry")
-    return value

@@ -39,6 +39,7 @@ class Asking:
         self._agenda = settler.agenda
         self._done = boxes.done
         self._bell = boxes.bell
+        self._hungry = boxes.hungry
         self._look = boxes.look
         self._till = till
         self._leasing = Leasing(boxes, till, outside)
@@ -68,6 +69,9 @@ class Asking:
             elif (chosen := self._choose(account, now)) is None:
                 views = [self._view(lane, now) for lane in account.lanes if lane.working]
                 await self._bell.wait(min((self._agenda.due(lane) for lane in views), default=math.inf) - now)
+            elif isinstance(chosen, Heard):
+                await self._hand_over(chosen)
+                await turn.end()
             elif admitted := await self._admitted(account, *chosen):
                 calls.start_soon(self._call, account, *chosen, *admitted)
                 self._pass_on(account)
@@ -76,9 +80,13 @@ class Asking:
     def _view(self, lane: Lane, now: float) -> LaneView:
         return self._till.narrowed(view(lane, self._homes, now))
 
-    def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | None:
+    def _choose(self, account: Account, now: float) -> tuple[Lane, Request] | Heard | None:
+        """What the account is to ask, and on which of its lanes; or what needs no call, as it is turned away before."""
         for lane in sorted(account.lanes, key=lambda lane: lane.rank):
             if lane.working and (request := self._agenda.next(self._view(lane, now), now)) is not None:
+                self._hungry.ring()
+                if (reason := self._settler.turned_away(request)) is not None:
+                    return Heard(request, "", self._outside.clock.utc(), skipped=reason)
                 return lane, self._settler.composed(request, lane.style)
         return None
 
@@ -160,6 +168,7 @@ class Asking:
                 before=len(request.heard),
                 cost=self._till.settle(bill, fresh, fault, used),
                 used=used,
+                engine=lane.engine,
             )
             with anyio.CancelScope(shield=True):
                 await self._hand_over(heard)

@@ -1,6 +1,6 @@
-"""Judging: the heavy part of settling an answer, on the loop while it is quick, and off it once it is not.
+"""Judging: the heavy part of settling an answer or a document, on the loop while it is quick, and off it once it is not.
 
-For the scheduler's settling task, which judges one answer at a time.
+For the scheduler's settling task, which judges one thing at a time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from typing import Protocol, TypeVar
 import anyio
 
 from engine.core.bet import Peek
-from engine.core.parse import Malformed
-from engine.core.recipe import Verdict
-from engine.core.settler import Settler
+from engine.core.intake import Arrival
+from engine.core.settler import Judgement, Settler
 from engine.core.types import Heard
 from engine.runtime.mailbox import SLOW
 
@@ -39,11 +38,11 @@ class Judging:
         self._settler = settler
         self._worker = worker
         self.took = 0.0
-        """Seconds that judging one answer takes, a running mean."""
+        """Seconds that judging one takes, a running mean."""
 
-    async def verdict(self, heard: Heard) -> Verdict | Malformed:
+    async def verdict(self, arrival: Heard | Arrival) -> Judgement:
         """On the loop while that is quick; in a thread once the index is so large, or texts are so long, that it is not."""
-        verdict, took = await self._worker(self._timed, heard) if self.took > SLOW else self._timed(heard)
+        verdict, took = await self._worker(self._timed, arrival) if self.took > SLOW else self._timed(arrival)
         self.took += 0.1 * (took - self.took)
         return verdict
 
@@ -55,7 +54,7 @@ class Judging:
             self._settler.look(peek)
         peek.waits = False
 
-    def _timed(self, heard: Heard) -> tuple[Verdict | Malformed, float]:
+    def _timed(self, arrival: Heard | Arrival) -> tuple[Judgement, float]:
         began = time.perf_counter()
-        verdict = self._settler.judge(heard)
+        verdict = self._settler.judge(arrival)
         return verdict, time.perf_counter() - began

@@ -6,14 +6,15 @@ Part of the loop; the pumps call it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 import anyio
 from structlog.typing import FilteringBoundLogger
 
 from engine.core import budget, lines
 from engine.core.bet import Peek
+from engine.core.intake import Arrival
 from engine.core.quota import Draft
 from engine.core.till import Bill, Till
 from engine.core.types import Heard, Lease, Usage
@@ -34,15 +35,21 @@ class Outside(Protocol):
     def log(self) -> FilteringBoundLogger: ...
 
 
+Post: TypeAlias = Heard | Peek | Arrival
+"""What the settler is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """Where things go: what was heard, or is being heard, to the settler, leases to the scribe. The bell rings when anything
-    changed; `look` is for when there may be nothing left to ask, or nobody to ask it."""
+    """Where things go: what was heard, or is being heard, and documents to the settler, leases to the scribe. The bell rings when
+    anything changed; `look` is for when there may be nothing left to ask, or nobody to ask it; `hungry` for when documents may be
+    read."""
 
-    done: Mailbox[Heard | Peek]
+    done: Mailbox[Post]
     out: Mailbox[Entry]
     bell: Bell
     look: Callable[[], None] = nothing
+    hungry: Bell = field(default_factory=Bell)
 
 
 class Leasing:

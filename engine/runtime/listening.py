@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeAlias
 import anyio
 
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpRequest, HttpResponse
 from engine.core.loops import Watch
-from engine.core.types import HttpRequest, HttpResponse, Reply, Stop, Usage
+from engine.core.types import Reply, Stop, Usage
 from engine.runtime.wire import Heed, Late, Sender, Timeouts
 from providers import Reader
 

@@ -57,7 +57,7 @@ class Pulse:
     state: RunState
     reason: str
     seconds: float
-    goal: int
+    goal: int | None
     kept: int
     records: int
     in_flight: int
@@ -67,6 +67,8 @@ class Pulse:
     currency: str = ""
     """Of all costs in the tally, which are in its nano-units; "" where nothing has a price."""
     budget: tuple[Standing, ...] = ()
+    documents: int | None = None
+    """Documents of the input that are settled; `None` in a run that has no input."""
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "state": self.state.value}
@@ -85,6 +87,13 @@ def ended(agenda: Agenda, lanes: Sequence[Lane], till: Till) -> tuple[RunState, 
             reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
             broke = any(of_lane(lane.name) in till.spent for lane in serving)
             return (RunState.BUDGET if broke else RunState.NO_LANE), f"no lane is left for the role {role!r} ({reasons})"
+    for role, engine in agenda.unlike_wanted():
+        if all(lane.closed is not None for lane in lanes if role in lane.roles and lane.engine != engine):
+            named = engine.partition("|")[0]
+            return (
+                RunState.NO_LANE,
+                f"no lane is left for the role {role!r} that is another engine than {named}, which was asked first",
+            )
     open_roles = {step.role for step in agenda.recipe.steps} - till.shut
     if till.shut and not agenda.in_flight and not agenda.wants(open_roles):
         return RunState.BUDGET, "; ".join(till.spent.values())

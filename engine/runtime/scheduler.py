@@ -19,19 +19,21 @@ from structlog.typing import FilteringBoundLogger
 
 from engine.core import lines
 from engine.core.agenda import Agenda
-from engine.core.bet import Bet, Peek
+from engine.core.bet import Bet
 from engine.core.faults import EngineError
 from engine.core.recipe import Context
 from engine.core.settler import PARK_AFTER, Settler
 from engine.core.till import Till
-from engine.core.types import Heard, Stepped
+from engine.core.types import Stepped
 from engine.runtime.account import Account
 from engine.runtime.asking import Asking
 from engine.runtime.clock import BEAT, Clock
-from engine.runtime.judging import Judging, Worker, in_thread
-from engine.runtime.leasing import Boxes
-from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, Turn
+from engine.runtime.feeding import Feeding, Read
+from engine.runtime.judging import Worker, in_thread
+from engine.runtime.leasing import Boxes, Post
+from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState, ended, idle, parked, seen
+from engine.runtime.settling import Settling
 from engine.runtime.wire import Sender, Timeouts
 
 BOUND = 1024
@@ -50,6 +52,8 @@ class World:
     worker: Worker = in_thread
     on_pulse: Callable[[Pulse], None] = field(default=lambda pulse: None)
     """Called once a second on the loop: it must not block."""
+    documents: Read | None = None
+    """Reads on in the user's input, where the recipe asks about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +105,14 @@ class Scheduler:
         self._started = 0.0
         self._lag = 0.0
         self._mistake: EngineError | None = None
-        self._judging = Judging(self._settler, world.worker)
         self._bell = Bell()
-        self._done: Mailbox[Heard | Peek] = Mailbox(BOUND)
+        self._done: Mailbox[Post] = Mailbox(BOUND)
         self._out: Mailbox[Entry] = Mailbox(BOUND)
         self._calls = anyio.CancelScope()
         boxes = Boxes(self._done, self._out, self._bell, self._look)
+        self._settling = Settling(self._settler, world.worker, boxes, self._fail)
         self._asking = Asking(accounts, self._settler, boxes, world, patience.attempt, till)
+        self._feeding = Feeding(agenda, world, boxes, self._fail)
 
     async def run(self) -> Pulse:
         """Until everything is settled, or the run has to stop; the last pulse says how it ended.
@@ -119,7 +124,7 @@ class Scheduler:
         broken: BaseException | None = None
         try:
             async with anyio.create_task_group() as books:
-                books.start_soon(self._settle)
+                books.start_soon(self._settling.run)
                 books.start_soon(self._scribe)
                 try:
                     await self._side()
@@ -147,6 +152,7 @@ class Scheduler:
             goal=agenda.goal,
             kept=agenda.kept,
             records=agenda.records,
+            documents=len(agenda.intake.documents) if agenda.intake is not None else None,
             in_flight=agenda.in_flight,
             lag=lag,
             lanes=tuple(seen(account, lane, now) for account, lane in self._lanes.values()),
@@ -188,37 +194,17 @@ class Scheduler:
         async with anyio.create_task_group() as side:
             side.start_soon(self._beat)
             side.start_soon(self._limit_grace)
+            side.start_soon(self._feeding.run)
             with self._calls:
                 await self._asking.run()
             side.cancel_scope.cancel()
 
-    # Settling and writing
+    # Writing, and looking for the end
 
-    async def _settle(self) -> None:
-        with anyio.CancelScope(shield=True):
-            turn = Turn()
-            try:
-                while batch := await self._done.take():
-                    for heard in batch:
-                        await turn.end()
-                        if isinstance(heard, Peek):
-                            await self._judging.look(heard)
-                            continue
-                        try:
-                            verdict = await self._judging.verdict(heard)
-                        except EngineError as error:  # a filter of the user's: what else has arrived is settled first
-                            self._mistake = self._mistake or error
-                            self.stop(RunState.FAILED, str(error))
-                            continue
-                        for line in self._settler.decide(heard, verdict, anyio.current_time()):
-                            await self._out.put(Entry(line))
-                    self._look()
-                    self._bell.ring()
-            except Closed:
-                pass  # the scribe is gone, and its error ends the run
-            finally:
-                self._done.close()
-                self._out.close()
+    def _fail(self, error: EngineError) -> None:
+        """Something of the user's is wrong: the run ends in order, and raises it."""
+        self._mistake = self._mistake or error
+        self.stop(RunState.FAILED, str(error))
 
     async def _scribe(self) -> None:
         """One write and one sync for all lines that have gathered meanwhile; then what waited for one of them to last."""

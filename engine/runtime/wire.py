@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+import os
+import ssl
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
@@ -21,8 +24,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import anyio
 
-from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.clock import BEAT, Clock
 
 CONNECT = 10.0
@@ -228,7 +231,8 @@ class Wire:
             headers=request.headers,
             data=request.body,
             allow_redirects=False,
-            proxy=proxy(request.url),
+            proxy=proxy(request.url) if request.route.proxy is None else request.route.proxy or None,
+            ssl=trust(request.route.ca_bundle),
         )
 
 
@@ -242,11 +246,26 @@ def _response(answer: aiohttp.ClientResponse, body: bytes, seconds: float, first
     return HttpResponse(answer.status, headers, body, seconds, first_byte)
 
 
+@cache
+def trust(ca_bundle: str | None) -> ssl.SSLContext:
+    """Whose certificates count: those in the file, else those in the file that the environment names, else the system's. Raises
+    `LaneError` for a file that cannot be used."""
+    named = ca_bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    try:
+        return ssl.create_default_context(cafile=str(Path(named).expanduser()) if named else None)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise LaneError(f"the file of certificates {named} cannot be used: {type(error).__name__}; it should be PEM") from None
+
+
 @contextmanager
 def _faults(url: str) -> Iterator[None]:
     """Errors of the network and of its library as what they mean."""
     try:
         yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+        detail = f"the certificate of {urlsplit(url).netloc} is not trusted ({why}): ca_bundle names a file of those that are"
+        raise Fault(FaultKind.AUTH, detail) from None
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise Fault(FaultKind.NETWORK, f"cannot connect: {type(error).__name__} to {urlsplit(url).netloc}") from None
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):  # its words may have a proxy's password in them

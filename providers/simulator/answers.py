@@ -18,10 +18,15 @@ from providers.simulator.cipher import translated
 from providers.simulator.tables import Table
 
 T = TypeVar("T")
+AUTO = "auto"
 Draw: TypeAlias = Callable[[], float]
 _SLOT = re.compile(r"\{(\w+)\}")
 _STOP_NUMBER = re.compile(r"\n?(\d{1,6})(?!\d)")
 _BYTES_A_TOKEN = 4
+_OPENING = 400
+"""Characters of a prompt's first paragraph that tell its language: what is asked stands there, and what about comes later."""
+_ENDS = " .?!。？！"
+"""What a task may end with."""
 _USUAL, _MOST = 7, 99
 """Items of a list whose end nobody names; more than this in one answer are not made."""
 
@@ -35,7 +40,8 @@ def count_tokens(text: str) -> int:
 class Manners:
     """How good the answers are. Shares of answers, near duplicates of tasks."""
 
-    language: str = "en"
+    language: str = AUTO
+    """That of all answers; `AUTO`: of each prompt, as far as there are grammars."""
     near_duplicates: float = 0.0
     """Share of proposed tasks that are one of the tasks shown in the prompt with a few words added."""
     come: str = "scattered"
@@ -52,7 +58,7 @@ def read_manners(table: Table, languages: list[str]) -> Manners:
     if sum(shares.values()) > 1.0 + 1e-9:
         raise table.wrong("", "has shares of answers that add up to more than 1")
     manners = Manners(
-        language=table.word("language", "en", languages),
+        language=table.word("language", AUTO, (AUTO, *languages)),
         near_duplicates=table.share("near_duplicates"),
         come=table.word("near_duplicates_come", "scattered", ("scattered", "whole_replies")),
         **shares,
@@ -90,6 +96,8 @@ class Asked(NamedTuple):
 class Grammar:
     """The words of a language."""
 
+    script: re.Pattern[str]
+    """A character that tells this language from the others."""
     marks: Mapping[str, str]
     expressions: Mapping[str, re.Pattern[str]]
     forms: Mapping[str, str]
@@ -111,8 +119,9 @@ def read_grammar(table: Table) -> Grammar:
     marks, forms, tasks, texts = (table.table(name) for name in ("marks", "forms", "tasks", "texts"))
     expressions = ("continued", "open_number", "shown", "translate")
     opened, closed = (tuple(_pattern(tasks, key, text, words) for text in tasks.words(key)) for key in ("open", "closed"))
-    plain = ("yes", "no", "example", "field", "output", "label", "block", "no_input")
+    plain = ("between", "end", "yes", "no", "example", "field", "output", "label", "block", "no_input")
     grammar = Grammar(
+        script=re.compile(marks.word("script")),
         marks={key: marks.word(key) for key in ("classify", "label", "example", "task", "block", "chinese")},
         expressions={key: re.compile(marks.word(key)) for key in expressions},
         forms={key: forms.word(key) for key in plain},
@@ -139,12 +148,29 @@ def _pattern(table: Table, key: str, text: str, words: Mapping[str, tuple[str, .
 
 
 class Answers:
-    """A make-believe model: a grammar, its manners and a seed."""
+    """A make-believe model: the grammars that it speaks by, its manners and a seed."""
 
-    def __init__(self, grammar: Grammar, manners: Manners, seed: int) -> None:
+    def __init__(self, grammars: tuple[Grammar, ...], manners: Manners, seed: int) -> None:
+        self._voices = tuple(Voice(grammar, manners) for grammar in grammars)
+        self._key = seed.to_bytes(16, "big", signed=True)
+
+    def said(self, text: str, facts: Facts) -> Said:
+        """The answer to one text of a call, cut where the call says."""
+        if facts.task == "translation":
+            return Said(translated(text, facts.target))
+        data = f"{facts.drawn}\x1f{text}".encode("utf-8", "surrogatepass")
+        draw = Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+        opening = text[:_OPENING].lstrip().partition("\n\n")[0]
+        voice = max(self._voices, key=lambda voice: voice.share(opening)) if len(self._voices) > 1 else self._voices[0]
+        return voice.answered(text, facts, draw)
+
+
+class Voice:
+    """How the model answers in one language."""
+
+    def __init__(self, grammar: Grammar, manners: Manners) -> None:
         self._grammar = grammar
         self._manners = manners
-        self._key = seed.to_bytes(16, "big", signed=True)
         self._forms: Mapping[str, Callable[[Asked, str, Draw], str]] = MappingProxyType(
             {
                 "classify": self._classified,
@@ -157,12 +183,12 @@ class Answers:
             }
         )
 
-    def said(self, text: str, facts: Facts) -> Said:
-        """The answer to one text of a call, cut where the call says."""
-        if facts.task == "translation":
-            return Said(translated(text, facts.target))
-        data = f"{facts.drawn}\x1f{text}".encode("utf-8", "surrogatepass")
-        draw = Random(int.from_bytes(blake2b(data, digest_size=8, key=self._key).digest(), "big")).random
+    def share(self, text: str) -> int:
+        """How many characters of `text` are of this language."""
+        return len(self._grammar.script.findall(text))
+
+    def answered(self, text: str, facts: Facts, draw: Draw) -> Said:
+        """The answer, good or bad, cut where the call says."""
         manners, grammar = self._manners, self._grammar
         left = draw()
         if left < manners.refused:
@@ -172,7 +198,8 @@ class Answers:
             return Said("", "content_filter")
         left -= manners.filtered
         if left < manners.malformed:
-            return _ended(f"{_one(grammar.ramblings, draw)} {self._prose(draw)}", facts)
+            rambling = _one(grammar.ramblings, draw)
+            return _ended(f"{rambling}{grammar.forms['between']}{self._prose(draw)}", facts)
         left -= manners.malformed
         asked = recognised(text, facts.stop, grammar)
         answer = self._forms[asked.form](asked, text, draw)
@@ -185,7 +212,7 @@ class Answers:
         return _one(self._grammar.sentences, draw).grown(draw)
 
     def _prose(self, draw: Draw) -> str:
-        return " ".join(self._sentence(draw) for _ in range(2 + int(draw() * 3)))
+        return self._grammar.forms["between"].join(self._sentence(draw) for _ in range(2 + int(draw() * 3)))
 
     def _proposed(self, count: int, text: str, draw: Draw) -> list[str]:
         """New tasks, some of them hardly new."""
@@ -196,7 +223,7 @@ class Answers:
         for _ in range(count):
             old = stale if self._manners.come == "whole_replies" else draw() < share
             if old and shown:
-                found.append(f"{_one(shown, draw).rstrip(' .?!')}{_one(grammar.tails, draw)}.")
+                found.append(f"{_one(shown, draw).rstrip(_ENDS)}{_one(grammar.tails, draw)}{grammar.forms['end']}")
             else:
                 found.append(_one(grammar.tasks, draw).grown(draw))
         return found

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from providers.simulator import books, data, dialects
 from providers.simulator.account import Account
-from providers.simulator.answers import Answers, count_tokens, read_grammar
+from providers.simulator.answers import AUTO, Answers, count_tokens, read_grammar
 from providers.simulator.books import Page, Price
 from providers.simulator.calls import (
     SECOND,
@@ -155,7 +155,9 @@ class World:
     def __init__(self, script: Script, seed: int = 0) -> None:
         self.script = script
         self._seed = seed
-        self._answers = Answers(read_grammar(parsed(data.grammar(script.answers.language))), script.answers, seed)
+        spoken = data.languages() if script.answers.language == AUTO else [script.answers.language]
+        grammars = tuple(read_grammar(parsed(data.grammar(language))) for language in spoken)
+        self._answers = Answers(grammars, script.answers, seed)
         self.reset()
 
     def reset(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine import context
-from engine.core.agenda import FIRST_DRY, Agenda
+from engine.core.agenda import Agenda
 from engine.core.dedup import Index
+from engine.core.growth import FIRST_DRY
 from engine.core.types import Item, LaneView, Settled
 from engine.plan import from_data
 

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from engine.core.faults import PlanError
-from engine.core.filters import ALPACA_KEYWORDS, DEFAULT, FILTERS, KEYWORDS, REFERENCE, Rules, invalid, keyword_pattern, of_user
+from engine.core.filters import (
+    ALPACA_KEYWORDS,
+    DEFAULT,
+    FILTERS,
+    KEYWORDS,
+    KEYWORDS_ZH,
+    REFERENCE,
+    Rules,
+    invalid,
+    keyword_pattern,
+    of_user,
+)
 from engine.core.types import Item
 
 ENGLISH = Rules.of("en", None, None, None)
@@ -128,6 +139,119 @@ def test_chinese_keywords_are_substrings() -> None:
     """A script without blanks has no whole words to look for."""
     assert FILTERS["keywords"](task("请描述这张图片的内容"), CHINESE) == "keyword"
     assert FILTERS["keywords"](task("请描述这个故事的内容"), CHINESE) is None
+
+
+@pytest.mark.parametrize("keyword", KEYWORDS_ZH)
+def test_chinese_keywords_are_found_anywhere(keyword: str) -> None:
+    """Each of them, wherever it stands."""
+    assert FILTERS["keywords"](task(f"请说说{keyword}里的内容"), CHINESE) == "keyword"
+
+
+@pytest.mark.parametrize("instruction", ["动画一共有几集？", "写一段关于春游计划一类的话"])
+def test_words_that_look_like_keywords_stay(instruction: str) -> None:
+    """Drawing is meant, not a word that has its character."""
+    assert FILTERS["keywords"](task(instruction), CHINESE) is None
+
+
+def test_a_keyword_of_ones_own_is_found_between_chinese_characters() -> None:
+    """Latin words are whole there without blanks."""
+    rules = Rules.of("zh", None, None, ("map",))
+    assert FILTERS["keywords"](task("用map函数求平方"), rules) == "keyword"
+    assert FILTERS["keywords"](task("用mapper函数求平方"), rules) is None
+    assert FILTERS["keywords"](task("请描述这张图片的内容"), rules) is None, "the list is one's own"
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction", "reason"),
+    [
+        ("length", "Say hello to him", None),
+        ("length", "Say hello", "too_short"),
+        ("length", "word " * 300, None),
+        ("length", "word " * 301, "too_long"),
+        ("length", "词" * 300, None),
+        ("keywords", "Describe the picture.", "keyword"),
+        ("keywords", "Explain the music of bees.", "keyword"),
+        ("keywords", "解释 Python 的 map 和 filter", None),
+        ("program", "Write a program that sorts.", "program"),
+    ],
+)
+def test_a_task_without_chinese_among_chinese_ones(name: str, instruction: str, reason: str | None) -> None:
+    """It is counted in words and has the English keywords; one with Latin words in it is a Chinese one all the same."""
+    assert FILTERS[name](task(instruction), CHINESE) == reason
+
+
+@pytest.mark.parametrize(
+    ("instruction", "reason"),
+    [
+        ("写一个程序，计算阶乘。", "program"),
+        ("请帮我编写一段简单的程序。", "program"),
+        ("请设计一个小程序，统计字数。", "program"),
+        ("写一个 Python 函数，计算阶乘。", None),
+        ("写出程序的输出。", None),
+        ("解释这个程序。", None),
+    ],
+)
+def test_programs_in_chinese(instruction: str, reason: str | None) -> None:
+    """To ask for "a program" is what models fall back on; a function or an explanation is something to do."""
+    assert FILTERS["program"](task(instruction), CHINESE) == reason
+    assert FILTERS["program"](task(instruction), ENGLISH) is None
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "很抱歉，我无法回答这个问题。",
+        "对不起，但我不能提供这类信息。",
+        "非常抱歉，作为一个人工智能，我没有感情。",
+        "抱歉，目前无法访问网页。",
+        "我无法直接为您生成图表。",
+        "不好意思，我没有能力判断。",
+        "很遗憾，我们暂时不能满足您的要求。",
+        "“对不起，我无法完成这个任务。”",
+    ],
+)
+def test_refusals_in_chinese(output: str) -> None:
+    """However polite, it declines to answer."""
+    assert FILTERS["refusal"](record(output), CHINESE) == "refusal"
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "对不起，昨晚我太吵了，以后一定注意。",
+        "很抱歉，您的包裹晚到了两天。",
+        "对不起，我不能去参加你的婚礼了。",
+        "我不能想象没有书的日子。",
+        "无法提供发票的，不予报销。",
+        "抱歉打扰您，请问图书馆怎么走？",
+        "我会尽快回答您的问题。",
+    ],
+)
+def test_apologies_in_chinese_are_no_refusals(output: str) -> None:
+    """A letter that says sorry, a rule that says cannot."""
+    assert FILTERS["refusal"](record(output), CHINESE) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "reason"),
+    [
+        ("as_an_ai", "作为一款大型语言模型，我建议早睡。", "as_an_ai"),
+        ("as_an_ai", "我只是一个AI，没有味觉。", "as_an_ai"),
+        ("as_an_ai", "人工智能作为一门学科，始于1956年。", None),
+        ("placeholder", "尊敬的[客户姓名]：", None),
+        ("placeholder", "尊敬的【您的姓名】：", "placeholder"),
+        ("placeholder", "日期：[日期]", "placeholder"),
+        ("placeholder", "我毕业于XX大学。", "placeholder"),
+        ("placeholder", "××公司", "placeholder"),
+        ("placeholder", "（此处填写理由）", "placeholder"),
+        ("placeholder", "女性的性染色体是XX，5××6是错的。", None),
+        ("placeholder", "地点：礼堂（地址：中山路5号）", None),
+        ("placeholder", "（您的订单明天送到）", None),
+    ],
+)
+def test_talk_of_itself_and_blanks_in_chinese(name: str, output: str, reason: str | None) -> None:
+    """A model that speaks of itself, and what is left to be filled in."""
+    assert FILTERS[name](record(output), CHINESE) == reason
 
 
 def test_lengths_are_a_choice() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core import parse
+from engine.core.marks import CHINESE
 from engine.core.parse import Block, Malformed
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
@@ -105,6 +106,30 @@ def test_an_unclear_answer_is_malformed(text: str) -> None:
 def test_the_published_script_knows_three_spellings_of_yes(text: str, answer: bool) -> None:
     """All else is no, an empty answer too."""
     assert parse.reference_yes(text) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        *[(text, True) for text in ("是", " 是的。", "是分类任务。", "“是”", "**是**", "答案：是", "这是分类任务")],
+        *[(text, True) for text in ("属于分类任务", "对。", "Yes，它是")],
+        *[(text, False) for text in ("否", "不是", "否。理由如下", "答案是：否", "该任务不是分类任务", "不属于分类任务")],
+        *[(text, False) for text in ("非分类任务", "不，它是写作", "NO")],
+        *[("任务：写诗。\n是分类任务吗？否", False), ("是分类任务吗?是", True)],
+    ],
+)  # fmt: skip
+def test_yes_or_no_in_chinese(text: str, answer: bool) -> None:
+    """The word may have company, before it or behind it; the question, repeated, is no answer."""
+    assert parse.yes_or_no(text, CHINESE) is answer
+
+
+@pytest.mark.parametrize(
+    "text", ["", "是否", "是不是", "不确定", "不好说", "否则", "是非题", "对比一下", "这要看", "None", "yesterday"]
+)
+def test_an_unclear_answer_in_chinese_is_malformed(text: str) -> None:
+    """Longer words that begin like one of the two are none."""
+    with pytest.raises(Malformed, match="unclear"):
+        parse.yes_or_no(text, CHINESE)
 
 
 # instances
@@ -339,3 +364,37 @@ def test_a_model_that_got_stuck_is_read_at_once(text: str) -> None:
             reader(text)
         except Malformed:
             continue
+
+
+# an instruction alone
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Write a poem about the sea.", "Write a poem about the sea."),
+        (" Write a poem\nabout the sea. ", "Write a poem about the sea."),
+        ("Instruction: Write a poem.", "Write a poem."),
+        ("**Instruction:** Write a poem.\n\nLet me know if it fits!", "Write a poem."),
+        ("Sure! Here is the instruction:\n\nWrite a poem.\n\nIt fits the text.", "Write a poem."),
+        ("Sure.\n\n### Task: Write a poem.", "Write a poem."),
+        ('"Write a poem."', "Write a poem."),
+        ('"Write" a "poem"', '"Write" a "poem"'),
+        ("指令：写一首诗。", "写一首诗。"),
+        ("“写一首诗。”", "写一首诗。"),
+        ("好的，指令如下：\n写一首关于“海”的诗。", "写一首关于“海”的诗。"),
+        ("Explain this term: entropy", "Explain this term: entropy"),
+        ("Fix the list:\n1, 3, 2", "1, 3, 2"),
+    ],
+)
+def test_instruction(text: str, found: str) -> None:
+    """What stands around the instruction is taken off: label, remarks, emphasis, quotation marks. A line that ends in a colon is
+    taken for a remark."""
+    assert parse.instruction(text) == found
+
+
+@pytest.mark.parametrize("text", ["", " \n", "Instruction:", '""'])
+def test_no_instruction(text: str) -> None:
+    """Nothing to ask is malformed."""
+    with pytest.raises(Malformed, match="no_instruction"):
+        parse.instruction(text)

@@ -1,4 +1,4 @@
-"""Score: ROUGE-L with rouge_score as the judge, equal to the last bit."""
+"""Score: ROUGE-L with rouge_score as the judge, chrF with sacrebleu, both equal to the last bit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
+from sacrebleu.metrics import CHRF
 
-from engine.core.score import f_measure, rouge_l
+from engine.core.score import chrf, f_measure, rouge_l
 from engine.core.text import words
 
 quick = settings(max_examples=40, deadline=None, derandomize=True)
@@ -48,3 +49,38 @@ def test_the_last_bit_decides_at_the_threshold() -> None:
     assert (len(lengths), len(above)) == (83, 48)
     assert (7, 13) in above
     assert (10, 10) not in above
+
+
+sentence_chrf = CHRF()
+
+
+@quick
+@given(sentences, sentences)
+def test_chrf_is_that_of_sacrebleu(a: str, b: str) -> None:
+    """English, Chinese and mixed texts, with repeated words, get a hundredth of the very float that sacrebleu computes."""
+    assert 100 * chrf(a, b) == sentence_chrf.sentence_score(a, [b]).score
+
+
+@quick
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_chrf_is_that_of_sacrebleu_for_any_text(a: str, b: str) -> None:
+    """Nothing that can be typed makes the two disagree, and no text is too short."""
+    assert 100 * chrf(a, b) == sentence_chrf.sentence_score(a, [b]).score
+
+
+@quick
+@given(st.text(alphabet="ab ", max_size=40), st.text(alphabet="ab\n", max_size=40))
+def test_chrf_counts_what_repeats(a: str, b: str) -> None:
+    """A text that says the same n-gram more often than the other is not paid for it twice."""
+    assert 100 * chrf(a, b) == sentence_chrf.sentence_score(a, [b]).score
+
+
+def test_chrf_of_lone_surrogates() -> None:
+    """What a broken file may hold is a character like any other."""
+    assert chrf("a\ud800b", "a\ud800b") == 1.0
+
+
+def test_chrf_weighs_recall() -> None:
+    """A text that lacks something scores less than one that says too much: the first is the hypothesis."""
+    whole, part = "the boats come home in the evening", "the boats come home"
+    assert chrf(part, whole) < chrf(whole, part) < 1.0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.tokenize import tokenize
 
-from engine.core.text import collapse, estimate_tokens, reference_words, words
+from engine.core.text import collapse, estimate_tokens, has_cjk, reference_words, words
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -63,6 +63,14 @@ def test_full_width_forms_count_as_their_ascii_twins(text: str) -> None:
 def test_only_cjk_forms_are_folded(text: str, tokens: list[str]) -> None:
     """Half-width kana and compatibility ideographs are folded; ligatures and raised digits are left to rouge_score's rule."""
     assert words(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "any_"), [("", False), ("Name a river, “please”…", False), ("é, ж", False), ("5 元", True), ("カ", True)]
+)
+def test_what_has_a_cjk_character(text: str, any_: bool) -> None:
+    """One is enough; quotation marks and accents are none."""
+    assert has_cjk(text) is any_
 
 
 @quick

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpResponse, Reply, Stop
+from engine.core.http import HttpResponse
+from engine.core.types import Reply, Stop
 from providers.apertium import PROVIDER
 from tests.translators import STAMP, UNITS, calls, decoded, fault, lane, reads_anything
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from engine.core.faults import FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.clock import Clock
 from engine.runtime.wire import Wire
 from providers.apertium import PROVIDER

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from engine.core.faults import FaultKind
-from engine.core.types import HttpRequest, Reply, Stamp
+from engine.core.http import HttpRequest, Stamp
+from engine.core.types import Reply
 from providers.azure_translator import PROVIDER
 from tests.translators import UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 import providers
 from engine.core.faults import Fault, FaultKind
+from engine.core.http import HttpResponse, Stamp
 from engine.core.keys import sources
 from engine.core.language import Inquiry, Languages
 from engine.core.text import utf8_bytes, utf16_units, words
-from engine.core.types import Call, Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp, Stop, Translation
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Reply, Stop, Translation
 from providers import Provider
 
 STAMP = Stamp(1_767_225_600.0, "nonce", "a-secret-key-of-forty-characters-1234567")

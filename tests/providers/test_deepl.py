@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from engine.core.faults import FaultKind
-from engine.core.types import HttpRequest, Reply, Stamp, Stop
+from engine.core.http import HttpRequest, Stamp
+from engine.core.types import Reply, Stop
 from providers.deepl import PROVIDER
 from tests.translators import STAMP, UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
 

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpResponse, Reply, Stamp, Stop
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import Reply, Stop
 from providers.libretranslate import PROVIDER
 from tests.translators import STAMP, UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
 
@@ -88,6 +89,8 @@ def test_answer_of_another_shape_is_malformed(body: Any) -> None:
         (400, "Please contact the server operator to get an API key", FaultKind.AUTH, None),
         (400, "Visit https://portal.libretranslate.com to get an API key", FaultKind.AUTH, None),
         (403, "Invalid API key", FaultKind.AUTH, None),
+        (403, "Clé API invalide", FaultKind.AUTH, None),
+        (400, "Invalid request: request (12) of the day, limit (2000)", FaultKind.BAD, None),
         (403, "Too many request limits violations", FaultKind.QUOTA, 600.0),
         (429, "Slowdown: 80 per 1 minute", FaultKind.RATE, 60.0),
         (429, "Slowdown: 3600 per 1 hour", FaultKind.RATE, 600.0),

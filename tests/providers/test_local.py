@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import providers
-from engine.core.types import Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Stamp
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message
 
 LOCAL, OPENAI = providers.find("local"), providers.find("openai")
 DECODING = Decoding(max_tokens=8)

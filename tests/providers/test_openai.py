@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Call, Chat, Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Message, Reply, Stamp, Stop
+from engine.core.http import HttpRequest, HttpResponse, Stamp
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Reply, Stop
 from providers.openai import PROVIDER
 
 KEY = "sk-proj-0123456789abcdefghijklmnop"

@@ -12,10 +12,12 @@ import pytest
 
 import providers
 from engine.core.faults import Fault, FaultKind, LaneError
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.quota import Ledger
-from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, LanePlan, Quota, Reply, Stamp, Stop, Usage
+from engine.core.types import Completion, Decoding, LanePlan, Quota, Reply, Stop, Translation, Usage
 from engine.core.window import PACE
-from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, secret, spacing, view, without
+from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, spacing, view
+from engine.runtime.keys import Key, secret, without
 from engine.runtime.wire import Timeouts
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
@@ -25,7 +27,7 @@ REPLY = Reply(text="Wien", stop=Stop.END, usage=Usage())
 
 def lane(name: str = "main", *roles: str) -> Lane:
     plan = LanePlan(provider="openai", model="m", base_url="http://127.0.0.1:9/v1")
-    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=KEY)
+    return Lane(name, plan, providers.find("openai"), frozenset(roles or ("propose",)), "completion", key=Key(None, KEY))
 
 
 def account(*lanes: Lane, quota: Quota = Quota(concurrent=8)) -> Account:  # noqa: B008
@@ -154,6 +156,17 @@ def test_hiding_the_key_changes_nothing_else() -> None:
     assert attempted(Echo(429, f"slow down, {KEY}")).retry_after == 7.0
     broken = attempted(Echo(None, f"reset by {KEY}"))
     assert (broken.kind, broken.billed, broken.detail) == (FaultKind.NETWORK, True, "reset by [key]")
+
+
+def test_call_that_no_vendor_takes_is_a_fault() -> None:
+    """A pair that the vendor does not have is told before anything is sent."""
+    plan = LanePlan(provider="baidu")
+    one = Lane("main", plan, providers.find("baidu"), frozenset({"translate"}), "chat", key=Key(None, "a\nb"))
+    call = Translation("One.", "en", "tlh")
+    outcome, *_ = anyio.run(account(one).attempt, one, call, Echo(None, "sent"), Timeouts(), lambda: 0.0)
+    assert isinstance(outcome, Fault)
+    assert outcome.kind is FaultKind.BAD
+    assert "from en into tlh" in outcome.detail
 
 
 # Quotas

@@ -13,7 +13,8 @@ import structlog
 from structlog.testing import CapturingLogger
 
 from engine.core.faults import Fault, PlanError
-from engine.core.types import HttpResponse, Quota
+from engine.core.http import HttpResponse
+from engine.core.types import Quota
 from engine.runtime.commands import QUOTAS, Commands
 from engine.runtime.pulse import Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler

@@ -14,7 +14,7 @@ import pytest
 
 from engine.core.faults import DiskError, Fault, FaultKind, PlanError
 from engine.core.filters import of_user
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Patience, Scheduler
 from tests import brain, virtual
@@ -418,7 +418,7 @@ def test_slow_judging_leaves_the_loop() -> None:
         return await virtual.inline(function, argument)
 
     def slow(scheduler: Scheduler) -> None:
-        scheduler._judging.took = 100.0
+        scheduler._settling._judging.took = 100.0
 
     drive = Drive(goal=20, worker=worker, meanwhile=slow)
     assert drive.start().state is RunState.DONE

@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Completion, Decoding, HttpRequest, HttpResponse, Reply, Stop
+from engine.core.http import HttpRequest, HttpResponse
+from engine.core.types import Completion, Decoding, Reply, Stop
 from engine.runtime.listening import Listener, Streamed, nothing
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Patience

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpResponse
+from engine.core.http import HttpResponse
 from engine.runtime.clock import Clock
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Patience, Scheduler

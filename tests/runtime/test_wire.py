@@ -12,9 +12,10 @@ from typing import TypeVar
 import anyio
 import pytest
 from aiohttp import web
+from anyio.abc import SocketAttribute, SocketStream
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import HttpRequest, HttpResponse
+from engine.core.http import HttpRequest, HttpResponse
 from engine.runtime.clock import Clock
 from engine.runtime.wire import Wire
 
@@ -131,6 +132,50 @@ def test_connection_that_breaks_may_have_cost_something(begun: bool) -> None:
     assert isinstance(fault, Fault)
     assert fault.kind is FaultKind.NETWORK
     assert fault.billed
+
+
+WHOLE = b'{"choices": []}'
+"""A body of fifteen bytes."""
+BROKEN = {
+    "nothing at all": b"",
+    "half a status line": b"HTTP/1.1 20",
+    "no HTTP": b"220 mail.example.org ESMTP\r\n",
+    "headers that never end": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+    "a header that is none": b"HTTP/1.1 200 OK\r\nContent Length\r\n\r\n",
+    "no body": b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + WHOLE[:7],
+    "a chunk that is cut": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n" + WHOLE[:7],
+    "no last chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n" + WHOLE + b"\r\n",
+    "a chunk without a size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsize\r\n" + WHOLE + b"\r\n0\r\n\r\n",
+    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 15\r\n\r\n" + WHOLE,
+    "half an error": b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 15\r\n\r\n" + WHOLE[:7],
+}
+"""What a server says before it hangs up."""
+
+
+@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN.keys())
+def test_answer_that_is_not_whole_is_none(said: bytes) -> None:
+    """However an answer breaks off, it is a fault of the network, which may have been billed, and never half an answer."""
+
+    async def hang_up(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            if said:
+                await stream.send(said)
+
+    async def main() -> Fault:
+        async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, hang_up)
+            port = listener.extra(SocketAttribute.local_port)
+            async with Wire(real_clock()) as wire:
+                with pytest.raises(Fault) as caught:
+                    await wire.send(asked(f"http://127.0.0.1:{port}/"), PATIENT)
+            tasks.cancel_scope.cancel()
+            return caught.value
+
+    fault = anyio.run(main)
+    assert (fault.kind, fault.billed, fault.retry_after) == (FaultKind.NETWORK, True, None)
+    assert fault.detail.startswith("the connection broke: ")
 
 
 def test_silence_ends_at_the_deadline() -> None:

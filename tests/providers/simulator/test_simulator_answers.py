@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine import context, plan
 from engine.core.dedup import Index
 from engine.core.recipe import Context, Step, Verdict, compose, draw, judge, read
+from engine.core.text import has_cjk
 from engine.core.types import Chat, Item, Reply, Request, Stop, Style, Usage, prompt_text
 from engine.recipes import alpaca, self_instruct
 from providers.simulator import data
@@ -24,21 +25,23 @@ from providers.simulator.tables import ScriptError, parsed
 INSTRUCT, CLASSIFY, INSTANCE = self_instruct.RECIPE.steps
 (GENERATE,) = alpaca.RECIPE.steps
 STYLES: tuple[Style, ...] = ("completion", "chat")
+LANGUAGES = ("en", "zh")
 STOPS = {"stop": Stop.END, "length": Stop.LENGTH, "content_filter": Stop.REFUSED}
 
 
 @cache
-def grammar() -> Grammar:
-    return read_grammar(parsed(data.grammar("en")))
+def grammar(language: str = "en") -> Grammar:
+    return read_grammar(parsed(data.grammar(language)))
 
 
 def model(seed: int = 0, **manners: Any) -> Answers:
-    return Answers(grammar(), Manners(**manners), seed)
+    return Answers(tuple(grammar(language) for language in LANGUAGES), Manners(**manners), seed)
 
 
 @cache
-def loaded(recipe: str, parity: bool = False) -> Context:
-    data = {"recipe": recipe, "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": {"parity": parity}}
+def loaded(recipe: str, parity: bool = False, language: str = "en") -> Context:
+    options = {"parity": parity, "language": language}
+    data = {"recipe": recipe, "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": options}
     return context.load(plan.from_data(data)).context
 
 
@@ -61,41 +64,52 @@ def judged(step: Step, context: Context, request: Request, answers: Answers | No
     return judge(step, request, context, drafts, Index(context.tokens))
 
 
-def proposals(style: Style, count: int, answers: Answers, parity: bool = False) -> list[Verdict]:
-    context = loaded("self_instruct", parity)
+def proposals(style: Style, count: int, answers: Answers, context: Context) -> list[Verdict]:
     return [judged(INSTRUCT, context, Request(step="instruct", index=n, style=style), answers) for n in range(count)]
 
 
 # Every recipe can read them
 
 
-@pytest.mark.parametrize(("style", "parity"), [("completion", False), ("chat", False), ("completion", True)])
-def test_seven_tasks_are_proposed(style: Style, parity: bool) -> None:
-    """A prompt gets as many tasks as it asks for, and the engine's filters find nothing wrong with them."""
-    for verdict in proposals(style, 30, model(), parity):
+@pytest.mark.parametrize(
+    ("style", "parity", "language"),
+    [
+        ("completion", False, "en"),
+        ("chat", False, "en"),
+        ("completion", True, "en"),
+        ("completion", False, "zh"),
+        ("chat", False, "zh"),
+    ],
+)
+def test_seven_tasks_are_proposed(style: Style, parity: bool, language: str) -> None:
+    """A prompt gets as many tasks as it asks for, in its language, and the engine's filters find nothing wrong with them."""
+    for verdict in proposals(style, 30, model(), loaded("self_instruct", parity, language)):
         assert len(verdict.kept) == 7
         assert not verdict.dropped
+        assert {has_cjk(item["instruction"]) for _, item in verdict.kept} == {language == "zh"}
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("style", STYLES)
-def test_tasks_of_classification_are_recognised(style: Style) -> None:
+def test_tasks_of_classification_are_recognised(style: Style, language: str) -> None:
     """Yes to the grammar's own tasks of classification; to most others no."""
 
     def kind(text: str) -> bool:
         request = Request(step="classify", index=0, of="instruct/0.0", item={"instruction": text}, style=style)
-        ((_, item),) = judged(CLASSIFY, loaded("self_instruct"), request).kept
+        ((_, item),) = judged(CLASSIFY, loaded("self_instruct", language=language), request).kept
         return bool(item["is_classification"])
 
-    closed = [f"{start}something about {n} rivers." for n, start in enumerate(grammar().closed_starts)]
+    closed = [f"{start}something about {n} rivers." for n, start in enumerate(grammar(language).closed_starts)]
     assert all(kind(text) for text in closed)
     assert sum(kind(f"Name {n} rivers of France.") for n in range(100)) < 25
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("labelled", [False, True])
-def test_instances_are_read(style: Style, labelled: bool) -> None:
+def test_instances_are_read(style: Style, labelled: bool, language: str) -> None:
     """Both kinds of instances come in a form that leaves one to three records each, some of them without an input."""
-    context, given = loaded("self_instruct"), []
+    context, given = loaded("self_instruct", language=language), []
     for n in range(60):
         item: Item = {"instruction": f"Describe river number {n}.", "is_classification": labelled}
         request = Request(step="instance", index=n, of=f"classify/{n}.0", item=item, style=style)
@@ -106,9 +120,21 @@ def test_instances_are_read(style: Style, labelled: bool) -> None:
     assert all(given) if labelled else 0.5 < sum(given) / len(given) < 1
 
 
-@pytest.mark.parametrize(("style", "parity", "count"), [("completion", False, 17), ("chat", False, 17), ("completion", True, 16)])
-def test_blocks_are_read(style: Style, parity: bool, count: int) -> None:
-    """Alpaca's prompt gets its blocks; the published stops cut the answer before the twentieth task."""
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("style", STYLES)
+def test_blocks_are_read(style: Style, language: str) -> None:
+    """Alpaca's prompt gets its blocks, whole tasks in its language."""
+    context = loaded("alpaca", language=language)
+    for n in range(10):
+        verdict = judged(GENERATE, context, Request(step="generate", index=n, style=style))
+        assert len(verdict.kept) >= 16
+        assert {reason.partition(" ")[0] for *_, reason in verdict.dropped} <= {"duplicate"}
+        assert {has_cjk(item["output"]) for _, item in verdict.kept} == {language == "zh"}
+
+
+@pytest.mark.parametrize(("style", "parity", "count"), [("completion", True, 16)])
+def test_blocks_are_cut_as_published(style: Style, parity: bool, count: int) -> None:
+    """The published stops cut the answer before the twentieth task."""
     context = loaded("alpaca", parity)
     for n in range(10):
         verdict = judged(GENERATE, context, Request(step="generate", index=n, style=style))
@@ -126,12 +152,13 @@ def test_any_other_prompt_gets_prose() -> None:
 # How they differ
 
 
-def test_twenty_thousand_tasks_hardly_resemble_each_other() -> None:
-    """Under 2% of new tasks have a ROUGE-L above 0.7 with an earlier one."""
+@pytest.mark.parametrize("opening", ["", "这是一份任务清单"], ids=LANGUAGES)
+def test_twenty_thousand_tasks_hardly_resemble_each_other(opening: str) -> None:
+    """Under 2% of new tasks have a ROUGE-L above 0.7 with an earlier one, counted in words or in Chinese characters."""
     index, near, answers = Index(), 0, model()
     facts = Facts("completion", max_tokens=1024, stop=("\n16.",))
     while len(index) < 20_000:
-        for line in answers.said(f"{len(index)}\n9.", facts).text.split("\n"):
+        for line in answers.said(f"{opening}{len(index)}\n9.", facts).text.split("\n"):
             text = line.partition(". ")[2] if line[0].isdigit() else line
             near += index.near(text, 0.7) is not None
             index.add(str(len(index)), text)
@@ -150,10 +177,10 @@ def test_an_answer_follows_from_prompt_and_seed(one: str, other: str, seed: int)
         assert model(seed).said(other, facts) != first
 
 
-def stale(style: Style, answers: Answers, count: int = 150) -> list[list[bool]]:
+def stale(style: Style, answers: Answers, language: str = "en") -> list[list[bool]]:
     """Reply by reply, which of the seven tasks nearly repeat one of the tasks shown."""
-    context, found = loaded("self_instruct"), []
-    for n in range(count):
+    context, found = loaded("self_instruct", language=language), []
+    for n in range(150):
         request, said = asked(INSTRUCT, context, Request(step="instruct", index=n, style=style), answers)
         reply = Reply(text=said.text, stop=Stop.END, usage=Usage())
         shown = Index()
@@ -164,10 +191,11 @@ def stale(style: Style, answers: Answers, count: int = 150) -> list[list[bool]]:
     return found
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("style", STYLES)
-def test_near_duplicates_are_scattered(style: Style) -> None:
+def test_near_duplicates_are_scattered(style: Style, language: str) -> None:
     """Their share is that of the script, in nearly every reply some."""
-    found = stale(style, model(near_duplicates=0.3))
+    found = stale(style, model(near_duplicates=0.3), language)
     assert 0.25 < sum(map(sum, found)) / 1_050 < 0.35
     assert sum(0 < sum(reply) < 7 for reply in found) > 120
 
@@ -244,10 +272,28 @@ def test_chinese_comes_back_from_english(text: str) -> None:
     assert translated(there, "zh") == text
 
 
-def test_a_translation_may_be_asked_of_a_model() -> None:
+@pytest.mark.parametrize(
+    ("order", "text", "target"),
+    [
+        ("Translate the text into Chinese.", "Good day", "zh"),
+        ("Translate to English:", "春眠不觉晓", "en"),
+        ("请把下面的文字翻译成英文。", "春眠不觉晓", "en"),
+        ("将这句话译成简体中文：", "Good day", "zh"),
+    ],
+)
+def test_a_translation_may_be_asked_of_a_model(order: str, text: str, target: str) -> None:
     """A prompt that begins with an order to translate gets the rest of it in the other script."""
-    said = model().said("Translate the text into Chinese.\n\nGood day", Facts("chat", max_tokens=100))
-    assert said.text == translated("Good day", "zh")
+    assert model().said(f"{order}\n\n{text}", Facts("chat", max_tokens=100)).text == translated(text, target)
+
+
+def test_the_language_of_a_prompt_is_that_of_its_opening() -> None:
+    """What is asked about may be in another one; a script may also settle the language of all answers."""
+    facts = Facts("chat", max_tokens=500)
+    english, chinese = "Comment on this:\n\n" + "春眠不觉晓" * 200, "评论下面这段话，尽量写得详细一些。" * 40 + "\n\nGood day"
+    assert not has_cjk(model().said(english, facts).text)
+    assert has_cjk(model().said(chinese, facts).text)
+    only = Answers((grammar("zh"),), Manners(language="zh"), 0)
+    assert has_cjk(only.said("Name a river.", facts).text)
 
 
 # Grammars
@@ -270,5 +316,6 @@ def test_bad_grammars_are_refused(old: str, new: str, message: str) -> None:
 
 def test_manners_are_read() -> None:
     """Names in a script are those of the settings."""
+    assert read_manners(parsed(""), ["en"]).language == "auto"
     text = "near_duplicates = 0.2\nnear_duplicates_come = 'whole_replies'\nrefused = 0.1"
     assert read_manners(parsed(text), ["en"]) == Manners(near_duplicates=0.2, come="whole_replies", refused=0.1)

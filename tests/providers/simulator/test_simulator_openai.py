@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.faults import Fault, FaultKind
-from engine.core.types import Chat, Completion, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp, Stop
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import Chat, Completion, Decoding, LanePlan, Message, Reply, Stop
 from providers.openai import PROVIDER
 from providers.simulator.calls import (
     SECOND,

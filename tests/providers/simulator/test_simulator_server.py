@@ -12,7 +12,8 @@ from typing import TypeVar
 import aiohttp
 import pytest
 
-from engine.core.types import Chat, Decoding, HttpResponse, LanePlan, Message, Reply, Stamp
+from engine.core.http import HttpResponse, Stamp
+from engine.core.types import Chat, Decoding, LanePlan, Message, Reply
 from providers.openai import PROVIDER
 from providers.simulator import __main__ as door
 from providers.simulator import data, script, server

@@ -1,0 +1,77 @@
+"""Lanes: a plan's `[lanes.NAME]` made ready for its recipe, and whether all of them together can do what its steps ask.
+
+A part of the composition root, and the only caller of `providers.find`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import providers
+from engine import context
+from engine.core.faults import PlanError
+from engine.core.keys import required, sources
+from engine.core.recipe import Recipe, Step
+from engine.core.types import Chat, Completion, LanePlan, Translation
+from engine.runtime import local
+from engine.runtime.account import Lane
+
+
+def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
+    """The lane with its provider, checked against the recipe's roles; without a role of its own it serves all that its provider
+    can. Its key is not looked up yet."""
+    provider = providers.find(plan.provider)
+    style = plan.style or provider.style(plan)
+    takes = {Translation, Chat if style == "chat" else Completion} & set(provider.accepts)
+    if not takes:
+        raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
+    known, served = [step.role for step in recipe.steps], [step.role for step in recipe.steps if takes & set(step.asks)]
+    for role in plan.role:
+        if role not in known:
+            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_listed(known)}")
+        if role not in served:
+            can = "only translates" if takes == {Translation} else "does not translate"
+            raise PlanError(f"lanes.{name}.role: the provider {plan.provider} {can}, so it cannot serve the role {role!r}")
+    if not served:
+        raise PlanError(
+            f"lanes.{name}: the provider {plan.provider} only translates, which the recipe {recipe.name} never asks for"
+        )
+    if plan.provider == "local" and plan.quota.concurrent is None:
+        plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
+    if provider.models and not plan.model:
+        raise PlanError(f'lanes.{name} names no model; add model = "..."')
+    usual = provider.key(plan)
+    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
+        raise PlanError(
+            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
+        )
+    return Lane(name, plan, provider, frozenset(plan.role or served), style)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def check_roles(loaded: context.Loaded, lanes: list[Lane]) -> None:
+    """Raises `PlanError` where a step has no lane, or none but the engine that must not answer it."""
+    for step in loaded.recipe.steps:
+        serving = [lane for lane in lanes if step.role in lane.roles]
+        if not serving:
+            raise PlanError(f"no lane serves the role {step.role!r}: {_remedy(step)}")
+        other = step.apart(loaded.context.options) if step.apart is not None else None
+        if other is not None:
+            role = loaded.recipe.step(other).role
+            engines = {lane.engine for lane in serving}
+            if any(engines == {lane.engine} for lane in lanes if role in lane.roles):
+                named = ", ".join(lane.name for lane in serving)
+                raise PlanError(
+                    f"the step {step.name} has to be answered by another engine than {other}, and {named} is only one: add a "
+                    f"lane with another provider, address or model for the role {step.role!r}, or leave out the option that "
+                    "asks for it"
+                )
+
+
+def _remedy(step: Step) -> str:
+    if step.asks == (Translation,):
+        return "add it to the role of a lane whose provider translates, or leave role out there"
+    return "add it to the role of a lane, or leave role out there"
