@@ -33,6 +33,7 @@ from engine.core.shapes import Speaker
 from engine.core.types import Chat, LanePlan, Quota
 from engine.runtime.account import Lane
 from engine.runtime.clock import Clock
+from engine.runtime.keys import Key
 from engine.runtime.prober import Shooter
 from engine.runtime.wire import Timeouts
 from providers.simulator import script
@@ -149,7 +150,7 @@ def probed(truth: Truth, seed: int, caps: Caps, what: frozenset[What] = frozense
     world = World(script.read(truth.script()), seed)
     wire = SimulatedWire(world, truth.phase, {}, seed)
     plan = LanePlan(provider="openai", model="m", base_url=f"{HOME}/a/v1", quota=Quota())
-    lane = Lane("a", plan, providers.find("openai"), frozenset(), "chat", key="sk-ours")
+    lane = Lane("a", plan, providers.find("openai"), frozenset(), "chat", key=Key(None, "sk-ours"))
     prices = Prices(currency="usd", **{name: round(price * 1e9) for name, price in PRICE.items()})
     purse = Purse(caps, prices)
     probing = Probing(what, plan.quota, purse)

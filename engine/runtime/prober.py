@@ -10,20 +10,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
-from uuid import uuid4
 
 import anyio
 
 from engine.core.faults import Fault
-from engine.core.limits import readings
 from engine.core.prober import End, Fire, Prober, Rest
+from engine.core.quota import Ledger
 from engine.core.shapes import asked
 from engine.core.trials import Shot
-from engine.core.types import HttpResponse, Reply, Stamp, Usage
-from engine.runtime.account import Lane, without
+from engine.core.types import HttpRequest, HttpResponse, Reply, Usage
+from engine.runtime.account import Account, Lane
 from engine.runtime.clock import Clock
-from engine.runtime.listening import Listener, nothing
-from engine.runtime.wire import Sender, Timeouts
+from engine.runtime.keys import without
+from engine.runtime.wire import Ear, Sender, Timeouts
 
 _TELLING = re.compile(r"limit|remaining|reset|retry|quota|throttl|request-?id|processing|metered|usage|^date$|^x-ms-|region")
 """Names of headers that may say something of limits, or of how a call was served."""
@@ -41,6 +40,7 @@ class Shooter:
     def __init__(self, prober: Prober, lane: Lane, wire: Sender, clock: Clock, timeouts: Timeouts) -> None:
         self._prober = prober
         self._lane = lane
+        self._account = Account(lane.name, [lane], Ledger(lane.plan.quota), None)
         self._wire = wire
         self._clock = clock
         self._timeouts = timeouts
@@ -84,7 +84,9 @@ class Shooter:
     async def _shoot(self, fire: Fire, on_line: Callable[[Line], None]) -> None:
         """One attempt, from its sending to what it means."""
         t, sent = self._clock.utc(), self._now()
-        response, outcome, used = await self._attempt(fire, t)
+        noted = _Noted(self._wire)
+        outcome, told, used, _ = await self._account.attempt(self._lane, fire.call, noted, self._timeouts, self._clock.utc)
+        response = noted.response
         fault = outcome if isinstance(outcome, Fault) else None
         reply = outcome if isinstance(outcome, Reply) else None
         first = reply.first_byte if reply is not None and self._lane.plan.stream else response and response.first_byte
@@ -102,33 +104,15 @@ class Shooter:
                 hint=fault.retry_after if fault is not None else None,
                 billed=fault is None or fault.billed,
                 usage=reply.usage if reply is not None else used,
-                readings=readings(response.headers, self._clock.utc()) if response is not None else (),
+                readings=told,
             ),
             self._now(),
         )
-        detail = without(fault.detail, self._lane.key) if fault is not None else ""
-        on_line(self._line(shot, t, response, detail))
+        on_line(self._line(shot, t, response, fault.detail if fault is not None else ""))
         self._news.set()
 
-    async def _attempt(self, fire: Fire, t: float) -> tuple[HttpResponse | None, Reply | Fault, Usage | None]:
-        """What came back: the answer's head, its meaning, and what a call that failed had used, where that is known."""
-        lane, call = self._lane, fire.call
-        try:
-            request = lane.provider.encode((call,), lane.plan, Stamp(t, uuid4().hex, lane.key))
-            reader = lane.provider.reader(call) if lane.plan.stream else None
-            if reader is None:
-                response: HttpResponse | None = await self._wire.send(request, self._timeouts.whole)
-                outcome: Reply | Fault | None = None
-                used = None
-            else:
-                heard = await Listener(reader, nothing).listen(self._wire, request, self._timeouts, fire.weighed)
-                response, outcome, used = heard
-        except Fault as fault:
-            return None, fault, None
-        if outcome is None:
-            assert response is not None, "an answer that has no outcome yet has come whole"
-            (outcome,) = lane.provider.decode((call,), response)
-        return response, outcome, used
+    def _secrets(self) -> str:
+        return "\n".join([self._lane.key.value, *self._lane.headers.values()])
 
     def _line(self, shot: Shot, t: float, response: HttpResponse | None, detail: str) -> dict[str, Any]:
         """The attempt as it is written down: no prompt, no answer, no key."""
@@ -149,17 +133,33 @@ class Shooter:
             "kind": "answered" if shot.fault is None else shot.fault.value,
             "detail": detail,
             "hint": shot.hint,
-            "headers": told(response.headers, self._lane.key) if response is not None else {},
+            "headers": telling(response.headers, self._secrets()) if response is not None else {},
             "estimated": _usage(shot.weighed),
             "usage": _usage(shot.usage) if shot.usage is not None else None,
             "cost_nano": shot.cost,
         }
 
 
-def told(headers: Mapping[str, str], key: str) -> dict[str, str]:
-    """Headers that say something of limits, as they came; the key is nowhere in them."""
+class _Noted:
+    """The network, for one attempt: keeps the head of the answer, of which the attempt itself tells the meaning only."""
+
+    def __init__(self, wire: Sender) -> None:
+        self._wire = wire
+        self.response: HttpResponse | None = None
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        self.response = await self._wire.send(request, timeout)
+        return self.response
+
+    async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
+        self.response = await self._wire.listen(request, timeouts, ear)
+        return self.response
+
+
+def telling(headers: Mapping[str, str], secrets: str) -> dict[str, str]:
+    """Headers that say something of limits, as they came; none of the secrets, one a line, is in them."""
     kept = {name: value for name, value in headers.items() if _TELLING.search(name) and not _SECRET.search(name)}
-    return {name: without(value[:_LONGEST], key) if key else value[:_LONGEST] for name, value in kept.items()}
+    return {name: without(value[:_LONGEST], secrets) for name, value in kept.items()}
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
