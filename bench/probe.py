@@ -1,4 +1,4 @@
-"""Can a load test find an account's quota? Seeded accounts of the simulator, in virtual time; one JSON line a case, and a summary.
+"""Does a load test find an account's quota? Seeded accounts of the simulator, in virtual time; one JSON line a case, a summary.
 
     python bench/probe.py [--seed 7] [--cases N] [--only NAME] [--quick]
 

@@ -13,8 +13,8 @@ from engine.core.types import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """Hard limits of one test; `None` is none. `spend` is in nano-units; tokens are prompt and answer together, or characters of a
-    translator; `seconds` go from the first call to the last one sent."""
+    """Hard limits of one test, `None` for none. `spend` is in nano-units; tokens are prompt and answer together, or
+    characters of a translator; `seconds` go from the first call to the last one sent."""
 
     spend: int | None = None
     tokens: int | None = None

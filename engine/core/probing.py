@@ -223,9 +223,8 @@ class Probing:
     def _heavy(self, record: Record) -> Iterator[Trial]:
         """First calls that ask for long answers, which cost little; where those do not count, long prompts."""
         guess = self._guess(self.units, record)
-        forms = (
-            [Form.RESERVED, Form.PROMPT] if self.units is Measure.TOKENS and record.weights.counts != "used" else [Form.PROMPT]
-        )
+        reserving = self.units is Measure.TOKENS and record.weights.counts != "used"
+        forms = [Form.RESERVED, Form.PROMPT] if reserving else [Form.PROMPT]
         for form in forms:
             numbers: list[int] = []
             if self.units is Measure.TOKENS:

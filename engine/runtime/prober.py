@@ -14,11 +14,12 @@ from typing import Any
 import anyio
 
 from engine.core.faults import Fault
+from engine.core.http import HttpRequest, HttpResponse
 from engine.core.prober import End, Fire, Prober, Rest
 from engine.core.quota import Ledger
 from engine.core.shapes import asked
 from engine.core.trials import Shot
-from engine.core.types import HttpRequest, HttpResponse, Reply, Usage
+from engine.core.types import Reply, Usage
 from engine.runtime.account import Account, Lane
 from engine.runtime.clock import Clock
 from engine.runtime.keys import without
