@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from engine import probe_cli
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -220,6 +222,9 @@ def simulate(
     from engine import simulate as door
 
     typer.echo(door.example(), nl=False) if example else door.simulate(script, port, seed)
+
+
+probe_cli.add(app)
 
 
 @plans.command("new")

@@ -83,6 +83,13 @@ def weight(shot: Shot, dimension: Dimension) -> float:
             return float(usage.prompt)
 
 
+def _most(shot: Shot, dimension: Dimension) -> float:
+    """What a call can have weighed, with all that it reserved."""
+    if dimension is Dimension.TOKENS:
+        return float(shot.weighed.tokens)
+    return float(shot.weighed.answer) if dimension is Dimension.TOKENS_OUT else weight(shot, dimension)
+
+
 def reserves(shots: Sequence[Shot], dimension: Dimension = Dimension.TOKENS) -> bool | None:
     """Whether `max_tokens` count, by what a call that asks for many takes away from what is left beside one that asks for few;
     `None` where headers do not tell."""
@@ -137,6 +144,6 @@ def _others(rows: Sequence[tuple[Shot, Reading]], full: float, period: float) ->
     """What is gone beyond all that we can have used, at the most of all answers."""
     found = 0.0
     for n, (shot, reading) in enumerate(rows):
-        ours = sum(weight(one, reading.dimension) for one, _ in rows[: n + 1] if one.accepted and one.sent > shot.sent - period)
+        ours = sum(_most(one, reading.dimension) for one, _ in rows[: n + 1] if one.accepted and one.sent > shot.sent - period)
         found = max(found, full - (reading.remaining or 0) - ours)
     return found if found > max(2.0, 0.01 * full) else 0.0

@@ -131,7 +131,7 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         low=low,
         high=high,
         law=None if any(fit.law is not best.law for fit in unsure) else best.law,
-        contenders=tuple(dict.fromkeys(named(fit) for fit in [best, *unsure])),
+        contenders=tuple(dict.fromkeys(named_window(fit.law, fit.window) for fit in [best, *unsure])),
         window=best.window,
         burst=best.size if best.law is Law.BUCKET else None,
         others=best.others * MINUTE,
@@ -142,10 +142,10 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
     return _beside(made, claim) if claim is not None and made.measure is measure else made
 
 
-def named(fit: Fit) -> str:
+def named_window(law: Law, window: float) -> str:
     """A law in words, with its window where that is not the minute."""
-    short = f" over {fit.window:g} s" if 0 < fit.window < MINUTE else ""
-    return f"{fit.law}{short}"
+    short = f" over {window:g} s" if 0 < window < MINUTE else ""
+    return f"{law}{short}"
 
 
 def _point(fit: Fit, given: Sequence[Attempt]) -> float:

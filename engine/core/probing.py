@@ -16,11 +16,11 @@ from engine.core.fits import MINUTE, Law
 from engine.core.limits import Dimension
 from engine.core.prober import Record
 from engine.core.shapes import SMALL, Form, Shape
-from engine.core.trials import Burst, Flood, Pace, Pause, Schedule, Shot, Singles, Trial, grouped, spacing
+from engine.core.trials import Burst, Flood, Pace, Pause, Schedule, Singles, Trial, grouped, spacing
 from engine.core.types import Quota
 
-LOOKS = 5
-"""Calls of a passive test."""
+LOOKS = 4
+"""Calls of a passive test, which may ask once more for a balance."""
 GAP = 2.5
 """Seconds between two looks: long enough to see a reset move."""
 MOST = 100.0
@@ -37,6 +37,8 @@ _RESERVE = 1000
 """Tokens of an answer that a look asks for to see whether they count."""
 _PARTS = 100
 """Calls that drain a limit of tokens: each is a hundredth of it."""
+_HEAVY_MOST = 20.0
+"""Heavy calls a second that are sent at the most."""
 _TOKENS_UNKNOWN = 2000
 _LARGEST = 8000
 """Tokens that a call asks for where nothing is known of the limit, and at the most."""
@@ -104,7 +106,7 @@ class Probing:
 
     def _look(self, record: Record) -> Iterator[Trial]:
         heavy = Shape(Form.RESERVED, self._affordable(_RESERVE, record)) if self.units is Measure.TOKENS else SMALL
-        yield Singles("a look at the headers", (SMALL, SMALL, heavy, SMALL, SMALL)[:LOOKS], GAP)
+        yield Singles("a look at the headers", (SMALL, SMALL, heavy, SMALL), GAP)
         found = {dimension: declared(record.shots, dimension) for dimension in Dimension}
         self.findings.claims = {dimension: one for dimension, one in found.items() if one is not None}
         for dimension, claim in self.findings.claims.items():
@@ -302,7 +304,7 @@ class Probing:
     def _fastest(self) -> float:
         """Heavy calls a second that stay well below the limit of requests."""
         requests = self.findings.estimates.get(Measure.REQUESTS)
-        return min(20.0, 0.8 * requests.low / MINUTE) if requests is not None and requests.low else 20.0
+        return min(_HEAVY_MOST, 0.8 * requests.low / MINUTE) if requests is not None and requests.low else _HEAVY_MOST
 
     def _inside(self) -> int | None:
         """Calls in flight that stay below the limit of calls at once."""
@@ -347,11 +349,33 @@ def _steady(rate: float, seconds: float) -> Iterator[float]:
         count += 1
 
 
-def refused_seconds(what: frozenset[What]) -> float:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a test as it is announced: what it sends at the most, and for how long."""
+
+    title: str
+    shape: Shape
+    calls: int
+    seconds: float
+    presses: bool = True
+    """Whether it causes refusals."""
+
+
+def stages(what: frozenset[What], units: Measure) -> list[Stage]:
+    """The parts of a test, in order."""
+    found = [Stage("headers", SMALL, LOOKS, 4 * GAP, presses=False)]
+    if What.CONCURRENCY in what:
+        found.append(Stage("calls at once", SMALL, 8 * AT_ONCE, 30.0))
+    press = sum(AFTER) + RISE + MINUTE
+    if what & {What.RPM, What.BURST, What.WINDOW}:
+        found.append(Stage("requests a minute", SMALL, int(MOST * press), press))
+    if What.TPM in what and units is Measure.TOKENS:
+        found.append(Stage("tokens a minute, reserved", Shape(Form.RESERVED, _TOKENS_UNKNOWN), int(_HEAVY_MOST * press), press))
+    if What.TPM in what:
+        found.append(Stage(f"{units} a minute, sent", Shape(Form.PROMPT, _TOKENS_UNKNOWN), int(_HEAVY_MOST * press), press))
+    return found
+
+
+def refused_seconds(what: frozenset[What], units: Measure) -> float:
     """Seconds in which others of the account may be refused, at the most."""
-    press = sum(AFTER) + 2 * MINUTE
-    floods = press * bool(what & {What.RPM, What.BURST, What.WINDOW}) + 2 * press * (What.TPM in what)
-    return floods + 30.0 * (What.CONCURRENCY in what)
-
-
-__all__ = ["Findings", "Probing", "Recovery", "Shot", "What", "refused_seconds"]
+    return sum(stage.seconds for stage in stages(what, units) if stage.presses)
