@@ -91,7 +91,8 @@ def probe(given: Probe) -> None:
 
     Passive unless told otherwise: at most five calls, which read headers. With --active it sends more than the account allows,
     for minutes, so that everybody else who uses it may be refused; it says so first. Caps on money, tokens, calls and time are
-    checked before each call. Prints a table and a [lanes.NAME] block; leaves attempts.jsonl, report.json and report.html in a folder.
+    checked before each call. Prints a table and a [lanes.NAME] block; leaves attempts.jsonl, report.json and report.html in a
+    folder.
     """
     from engine import probe as door
     from engine.plan import load as read

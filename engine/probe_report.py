@@ -21,11 +21,9 @@ from engine.core.fits import MINUTE, Law
 from engine.core.latency import Spread, Times
 from engine.core.money import brief
 from engine.core.prober import Ran, Record
-from engine.core.probing import Findings
+from engine.core.probing import SHARE, Findings
 from engine.core.types import LanePlan
 
-SHARE = 0.9
-"""Of the lower bound of what was measured: what a plan is given."""
 _USUAL = LanePlan(provider="")
 
 
@@ -75,6 +73,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "counts": report.record.weights.counts,
         "recovery": asdict(findings.recovery) if findings.recovery is not None else None,
         "hint_honest": findings.recovery.honest if findings.recovery is not None else None,
+        "confirmed": asdict(findings.confirmed) if findings.confirmed is not None else None,
         "trials": [_trial(ran) for ran in report.record.trials],
         "times": asdict(report.times) | {"goodput": report.times.goodput},
         "balance": report.balance,
@@ -190,6 +189,8 @@ def notes(report: Report) -> list[str]:
     ]
     if (recovery := findings.recovery) is not None:
         lines.append(_recovered(recovery.hint, recovery.seconds, recovery.honest))
+    if (confirmed := findings.confirmed) is not None:
+        lines.append(f"At {confirmed.per_minute:,.0f} requests a minute, evenly spread, {confirmed.refused:.1%} were refused.")
     if (counts := report.record.weights.counts) is not None:
         lines.append("max_tokens count, used or not." if counts == "reserved" else "Tokens count as they are used.")
     lines += [f"{remark[:1].upper()}{remark[1:]}." for remark in findings.remarks]

@@ -15,8 +15,9 @@ from engine.core.fits import MINUTE, SLICE, Attempt, Fit, Law, fits
 from engine.core.shapes import Weights, asked
 from engine.core.trials import Shot
 
-SURE, MARGIN = 1.3, 4.0
-"""A law is taken for the right one when the likelihoods of all others are, in their logarithms, worse by this factor and more."""
+SURE, SURER, MARGIN = 1.3, 2.0, 4.0
+"""A law is taken for the right one when the likelihoods of all others are, in their logarithms, worse by this factor and more;
+by a greater one where others use the account, too, since their calls are in none of the laws."""
 FLOOR = 0.01
 """Share of any figure that calls' uneven ways leave open."""
 AGREES = 0.10
@@ -118,12 +119,14 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
     if not found:
         return None
     best = found[0]
-    rivals = [fit for fit in found[1:] if fit.likelihood > SURE * best.likelihood - MARGIN]
     scored = [row for row in given if row.scored]
+    usual = sorted(row.weight for row in scored)[len(scored) // 2]
+    irregular = best.law is not Law.CONCURRENT and best.blur > 0.5 * usual
+    sure = SURER if irregular or best.others else SURE
+    rivals = [fit for fit in found[1:] if fit.likelihood > sure * best.likelihood - MARGIN]
     accepted = sum(row.accepted for row in scored)
     unsure = [fit for fit in rivals if fit.law is not best.law or fit.window != best.window]
     low, high = _interval([best, *unsure], given)
-    usual = sorted(row.weight for row in scored)[len(scored) // 2]
     made = Estimate(
         measure=Measure.CONCURRENT if best.law is Law.CONCURRENT else measure,
         basis=Basis.MEASURED,
@@ -135,7 +138,7 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         window=best.window,
         burst=best.size if best.law is Law.BUCKET else None,
         others=best.others * MINUTE,
-        irregular=best.blur > 0.5 * usual and best.law is not Law.CONCURRENT,
+        irregular=irregular,
         accepted=accepted,
         refused=len(scored) - accepted,
     )
@@ -202,6 +205,7 @@ def _beside(made: Estimate, claim: Declared) -> Estimate:
     made = replace(made, claim=told)
     if not claim.moves:
         return made
+    made = _agreed(made, claim)
     if made.low <= told <= made.high or abs(told - made.limit) <= AGREES * told:
         short = max(0.0, told - made.limit) if made.irregular else 0.0
         return replace(
@@ -215,6 +219,15 @@ def _beside(made: Estimate, claim: Declared) -> Estimate:
     if made.limit < told and (claim.others or made.irregular or made.others):
         return replace(made, basis=Basis.DECLARED, limit=told, high=told, others=max(made.others, told - made.limit))
     return made
+
+
+def _agreed(made: Estimate, claim: Declared) -> Estimate:
+    """The law that resets show settles what the fits leave open; one that contradicts them leaves it open."""
+    if claim.law is None or claim.law is made.law:
+        return made
+    if made.law is None and str(claim.law) in made.contenders:
+        return replace(made, law=claim.law, burst=made.burst if claim.law is Law.BUCKET else None)
+    return replace(made, law=None, contenders=tuple(dict.fromkeys((*made.contenders, str(claim.law)))))
 
 
 def claimed(claim: Declared, measure: Measure) -> Estimate:

@@ -5,6 +5,7 @@ Pure. Passive looks read headers; everything else causes refusals on purpose, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -33,6 +34,10 @@ AFTER = (30.0, 50.0, 65.0)
 """Seconds that a limit is pressed for: a bucket shows itself in the first part; windows of a minute need to turn."""
 WIDE = 0.04
 """Width of an interval, as a share, that needs no more pressing."""
+SHARE = 0.9
+"""Of the lower bound of what was measured: what a plan is given."""
+FEW, LESS = 0.01, 0.85
+"""Share of refusals at that rate that is no sign of anything; and what is tried of it where there are more."""
 _RESERVE = 1000
 """Tokens of an answer that a look asks for to see whether they count."""
 _PARTS = 100
@@ -70,6 +75,14 @@ class Recovery:
         return self.seconds <= self.hint + 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A minute at a steady rate, and the share of it that was refused."""
+
+    per_minute: float
+    refused: float
+
+
 @dataclass(slots=True)
 class Findings:
     """What a test has found."""
@@ -77,6 +90,7 @@ class Findings:
     claims: Mapping[Dimension, Declared] = field(default_factory=dict)
     estimates: dict[Measure, Estimate] = field(default_factory=dict)
     recovery: Recovery | None = None
+    confirmed: Confirmed | None = None
     remarks: list[str] = field(default_factory=list)
 
 
@@ -154,8 +168,12 @@ class Probing:
             yield from self._overlapping(passed, record)
         numbers = frozenset(range(first, len(record.trials) + 1))
         found = estimate(attempts(record.shots, numbers, Measure.REQUESTS, record.weights), Measure.REQUESTS)
-        concurrent = found is not None and found.measure is Measure.CONCURRENT and found.law is Law.CONCURRENT
-        self._keep(found if concurrent and found is not None else self._bound_at_once(passed))
+        if found is None or found.law is not Law.CONCURRENT:
+            self._keep(self._bound_at_once(passed))
+            return
+        whole = [ran.accepted for ran in record.trials[first - 1 :] if ran.refused and ran.interval == math.inf]
+        most = max(whole)  # of a batch that leaves at once exactly as many pass as may be in flight
+        self._keep(replace(found, limit=most, low=min(found.low, *whole), high=max(found.high, most)))
 
     def _overlapping(self, passed: int, record: Record) -> Iterator[Trial]:
         """Long calls, twice as many as may be in flight."""
@@ -215,6 +233,28 @@ class Probing:
             numbers.append(record.last.number)
         found = self._estimated(record, numbers, measure)
         self._keep(found or bound(record.of(*numbers), measure, record.weights))
+        if found is not None and found.measure is Measure.REQUESTS:
+            yield from self._confirmed(record)
+
+    def _confirmed(self, record: Record) -> Iterator[Trial]:
+        """A minute at the rate that a plan will be given: nothing should be refused. Where it is, less is tried."""
+        for _ in range(3):
+            found = self.findings.estimates[Measure.REQUESTS]
+            rate = min(MOST, SHARE * found.low / MINUTE)
+            yield Pause("windows empty", MINUTE, SMALL)
+            title = f"{SHARE:.0%} of the lower bound: {rate * MINUTE:,.0f} a minute"
+            yield Schedule(title, SMALL, _steady(rate, MINUTE), spacing(rate), self._inside())
+            if record.last.cut or record.last.void or not record.last.accepted:
+                return
+            refused = record.last.refused / len(record.last.shots)
+            self.findings.confirmed = Confirmed(rate * MINUTE, refused)
+            if refused <= FEW:
+                return
+            self.findings.estimates[Measure.REQUESTS] = replace(found, low=LESS * found.low)
+            self.findings.remarks.append(
+                f"{refused:.0%} of {rate * MINUTE:,.0f} requests a minute were refused, though they should have passed: others use "
+                "the account, or a limit of its own is in the way"
+            )
 
     def _estimated(self, record: Record, numbers: Sequence[int], measure: Measure) -> Estimate | None:
         given = attempts(record.shots, frozenset(numbers), measure, record.weights)
