@@ -28,8 +28,9 @@ from engine.core.http import Stamp
 from engine.core.latency import NoObjective, Objective, objective, times
 from engine.core.money import brief, nano
 from engine.core.prober import Prober, Program
-from engine.core.probing import LOOKS, Findings, Probing, What, refused_seconds, stages
+from engine.core.probing import LOOKS, Probing, What, refused_seconds, stages
 from engine.core.shapes import SMALL, Form, Shape, Speaker
+from engine.core.subject import Findings
 from engine.core.trials import Arrivals, Closed, Schedule, offsets, spacing
 from engine.core.types import Chat, Completion, Translation
 from engine.plan import Plan

@@ -20,8 +20,9 @@ from engine.core.estimates import Basis, Estimate, Measure, named_window
 from engine.core.fits import MINUTE, Law
 from engine.core.latency import Spread, Times
 from engine.core.money import brief
+from engine.core.pressing import SHARE
 from engine.core.prober import Ran, Record
-from engine.core.probing import SHARE, Findings
+from engine.core.subject import Findings
 from engine.core.types import LanePlan
 
 _USUAL = LanePlan(provider="")

@@ -32,6 +32,9 @@ FLOORS = {
         engine/core/estimate
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
+        engine/core/caps engine/core/shapes engine/core/trials engine/core/fits engine/core/declared engine/core/estimates
+        engine/core/latency engine/core/balance
+        engine/core/prober engine/core/subject engine/core/pressing engine/core/at_once engine/core/probing
     """,
     "F2 methods and dialects": """
         engine/recipes/__init__ engine/recipes/in_json engine/recipes/self_instruct engine/recipes/alpaca
@@ -53,6 +56,7 @@ FLOORS = {
         engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
         engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
+        engine/runtime/prober
     """,
     "F5 composition": """
         engine/seedfile engine/identify engine/inputs engine/context engine/rundir engine/funds engine/lanes engine/app
@@ -71,7 +75,8 @@ FLOORS = {
     """,
     "F6 doors": """
         engine/live engine/progress engine/status engine/why engine/export engine/refold engine/repair engine/diff engine/verify
-        engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate engine/cli engine/__main__
+        engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate
+        engine/charts engine/probe_report engine/probe_page engine/probe engine/probe_cli engine/cli engine/__main__
     """,
 }
 """A file imports only from a lower floor, or from an earlier place on its own."""
