@@ -15,11 +15,12 @@ from engine.core.fits import MINUTE, SLICE, Attempt, Fit, Law, fits
 from engine.core.shapes import Weights, asked
 from engine.core.trials import Shot
 
-SURE, SURER, MARGIN = 1.3, 2.0, 4.0
-"""A law is taken for the right one when the likelihoods of all others are, in their logarithms, worse by this factor and more;
-by a greater one where others use the account, too, since their calls are in none of the laws."""
+SURE, MARGIN = 1.6, 4.0
+"""A law is taken for the right one when the likelihoods of all others are, in their logarithms, worse by this factor and more."""
 FLOOR = 0.01
 """Share of any figure that calls' uneven ways leave open."""
+OTHERS = 0.05
+"""Share that others may have taken all the time, where they are seen."""
 AGREES = 0.10
 """Share by which a measured limit may differ from a declared one and still be the same."""
 
@@ -121,9 +122,8 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
     best = found[0]
     scored = [row for row in given if row.scored]
     usual = sorted(row.weight for row in scored)[len(scored) // 2]
-    irregular = best.law is not Law.CONCURRENT and best.blur > 0.5 * usual
-    sure = SURER if irregular or best.others else SURE
-    rivals = [fit for fit in found[1:] if fit.likelihood > sure * best.likelihood - MARGIN]
+    irregular = best.law is not Law.CONCURRENT and best.blur > usual
+    rivals = [fit for fit in found[1:] if fit.likelihood > SURE * best.likelihood - MARGIN]
     accepted = sum(row.accepted for row in scored)
     unsure = [fit for fit in rivals if fit.law is not best.law or fit.window != best.window]
     low, high = _interval([best, *unsure], given)
@@ -137,7 +137,6 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         contenders=tuple(dict.fromkeys(named_window(fit.law, fit.window) for fit in [best, *unsure])),
         window=best.window,
         burst=best.size if best.law is Law.BUCKET else None,
-        others=best.others * MINUTE,
         irregular=irregular,
         accepted=accepted,
         refused=len(scored) - accepted,
@@ -177,26 +176,22 @@ def _passed(given: Sequence[Attempt]) -> float:
 
 
 def _interval(found: Sequence[Fit], given: Sequence[Attempt]) -> tuple[float, float]:
-    """All that the laws in question allow, a little wider for what they leave out: blur, others, and uneven ways."""
+    """All that the laws in question allow, a little wider for the uneven ways of calls; and wider still where others were in the
+    way, who may have taken a part of it all the time."""
+    usual = fmean(row.weight for row in given if row.scored)
     lows, highs = [], []
     for fit in found:
-        point = _point(fit, given)
+        point, blurred = _point(fit, given), fit.blur > usual
         if fit.law is Law.CONCURRENT:
-            lows.append(max(1.0, point - round(2 * max(0.0, fit.blur - 0.5))))
-            highs.append(point + round(2 * max(0.0, fit.blur - 0.5)))
+            more = round(fit.blur) if blurred else 0
+            lows.append(max(1.0, point - more))
+            highs.append(point + more)
             continue
-        scale = MINUTE / (fit.window or MINUTE)
-        blur = 2 * fit.blur * scale if fit.law is not Law.BUCKET else 0.0
         low, high = (bound * MINUTE for bound in fit.rate_span)
-        others = fit.others * MINUTE
-        noisy = 0.05 * point if fit.blur > 0.5 * _usual(given) else 0.0
-        lows.append(min(point, low) - FLOOR * point - blur - 0.3 * others)
-        highs.append(max(point, high) + FLOOR * point + blur + 0.3 * others + noisy)
+        share = FLOOR + (OTHERS if blurred else 0.0)
+        lows.append(min(point, low) - share * point)
+        highs.append(max(point, high) + share * point)
     return max(0.0, min(lows)), max(highs)
-
-
-def _usual(given: Sequence[Attempt]) -> float:
-    return fmean(row.weight for row in given if row.scored)
 
 
 def _beside(made: Estimate, claim: Declared) -> Estimate:
@@ -214,10 +209,10 @@ def _beside(made: Estimate, claim: Declared) -> Estimate:
             limit=told,
             low=min(made.low, told),
             high=max(made.high, told),
-            others=max(made.others, claim.others * MINUTE / claim.period, short),
+            others=max(claim.others * MINUTE / claim.period, short),
         )
-    if made.limit < told and (claim.others or made.irregular or made.others):
-        return replace(made, basis=Basis.DECLARED, limit=told, high=told, others=max(made.others, told - made.limit))
+    if made.limit < told and (claim.others or made.irregular):
+        return replace(made, basis=Basis.DECLARED, limit=told, high=told, others=told - made.limit)
     return made
 
 

@@ -271,6 +271,8 @@ class Pace:
 FIRST, STEP, PRESS = 1.0, 2.0, 4.0
 """A flood that knows nothing starts with one call a second and doubles the rate every two seconds. At a limit it sends four times
 what that lets through: then others on the account get a fifth of their share at the most, and the limit is seen nearly whole."""
+MORE = 1.5
+"""A limit that has let so many times its minute's worth pass is larger than it was thought to be."""
 _LOOK = 1.0
 _RECENT = 3.0
 
@@ -292,6 +294,7 @@ class Flood:
         self._began = 0.0
         self._looked = 0.0
         self._refused: float | None = None
+        self._known = pace.guess or 0.0
         self._recent: deque[tuple[float, bool]] = deque()
         self._accepted: deque[float] = deque()
 
@@ -319,7 +322,7 @@ class Flood:
 
     def heard(self, shot: Shot) -> None:
         if shot.refused and self._refused is None:
-            self._refused = shot.ended
+            self._refused, self._known = shot.ended, self.pace.guess or self._long(shot.ended)
         if shot.refused or shot.accepted:
             self._recent.append((shot.ended, shot.accepted))
         if shot.accepted:
@@ -328,14 +331,16 @@ class Flood:
                 self._turn(shot.ended, self._pressing(shot.ended))
 
     def _look(self, now: float) -> None:
-        """Faster while next to nothing is refused, else as fast as presses the limit, or as it refills where nothing passes."""
+        """Faster while next to nothing is refused of more than a minute's worth, else as fast as presses the limit, or as it
+        refills where nothing passes."""
         self._looked = now
         while self._recent and self._recent[0][0] < now - _RECENT:
             self._recent.popleft()
         passed = sum(accepted for _, accepted in self._recent)
         refused = len(self._recent) - passed
         if not self._recent or (refused < 3 and refused < 0.2 * len(self._recent)):
-            self._turn(now, min(self.pace.most, 2 * self._rate) if self._recent else self._rate)
+            more = self._climbing or self._long(now) > MORE * self._known
+            self._turn(now, min(self.pace.most, 2 * self._rate) if self._recent and more else self._rate)
             return
         self._climbing = False
         self._turn(now, self._pressing(now) if passed else max(FIRST, self._long(now)))
