@@ -11,12 +11,11 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import anyio
 import numpy
@@ -34,7 +33,7 @@ from engine.core.quota import PERIODS, Ledger
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
 from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
-from engine.lanes import check_languages, check_roles, lane_of, listed
+from engine.lanes import check_languages, check_roles, lane_of, listed, serve_model
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
@@ -338,7 +337,7 @@ async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack,
     for lane in lanes:
         name = account_name(lane.plan)  # as the plan has it: a server's address is found out only now
         if lane.plan.provider == "local":
-            await _serve(lane, folder, stack, servers)
+            await serve_model(lane, folder / rundir.MODEL_LOG, stack, servers)
         quota = declared(lane.plan.quota)
         if name not in accounts:
             if metered(lane.plan.quota):
@@ -375,22 +374,6 @@ def _remember(accounts: list[Account], spent: Spent) -> None:
 def account_name(plan: LanePlan) -> str:
     """What a quota belongs to: the account that the plan names, else provider, address, region, key and model together."""
     return plan.account or "|".join((plan.provider, plan.base_url or "", plan.region or "", plan.key or "", plan.model))
-
-
-async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack, servers: dict[str, local.Server]) -> None:
-    """Start the embedded model of a lane, unless one that shares it has, and put its address into the lane's plan."""
-    home = lane.plan.via or lane.name
-    slots = lane.plan.quota.concurrent
-    try:
-        port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
-    except ValueError:
-        raise PlanError(f"lanes.{lane.name}.base_url has no usable port number: {lane.plan.base_url}") from None
-    if home not in servers:
-        serving = local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG)
-        servers[home] = await stack.enter_async_context(serving)
-    server = servers[home]
-    lane.plan = replace(lane.plan, base_url=server.base_url, model=lane.plan.model or local.DEFAULT)
-    lane.fate = server.fate
 
 
 def _told(folder: Path, on_pulse: Callable[[Pulse], None] | None) -> Callable[[Pulse], None]:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from engine import cli_pages
+from engine import cli_pages, probe_cli
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -266,6 +266,9 @@ def simulate(
     from engine import simulate as door
 
     typer.echo(door.example(), nl=False) if example else door.simulate(script, port, seed)
+
+
+probe_cli.add(app)
 
 
 @plans.command("new")

@@ -6,8 +6,11 @@ A part of the composition root, and the only caller of `providers.find`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import providers
 from engine import context
@@ -120,3 +123,19 @@ def check_languages(loaded: context.Loaded, lanes: Sequence[Lane], told: Mapping
                 f"the step {step.name} translates from {source} into {target}, which no lane does. {offered}. Choose other "
                 "languages (options.language, options.pivot), or add a lane that has these"
             )
+
+
+async def serve_model(lane: Lane, log: Path, stack: AsyncExitStack, servers: dict[str, local.Server]) -> None:
+    """Start the embedded model of a lane, unless one that shares it has, and put its address into the lane's plan."""
+    home = lane.plan.via or lane.name
+    slots = lane.plan.quota.concurrent
+    try:
+        port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
+    except ValueError:
+        raise PlanError(f"lanes.{lane.name}.base_url has no usable port number: {lane.plan.base_url}") from None
+    if home not in servers:
+        serving = local.serve(lane.plan.model, slots=slots, port=port, log=log)
+        servers[home] = await stack.enter_async_context(serving)
+    server = servers[home]
+    lane.plan = replace(lane.plan, base_url=server.base_url, model=lane.plan.model or local.DEFAULT)
+    lane.fate = server.fate

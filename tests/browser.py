@@ -1,4 +1,4 @@
-"""A real browser in tests: Debian's Chromium without a window, driven by Playwright, that notes whatever a page asks for or says."""
+"""A real browser in tests: Debian's Chromium, driven by Playwright, that notes whatever a page asks for or says."""
 
 from __future__ import annotations
 

@@ -33,6 +33,9 @@ FLOORS = {
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
         engine/core/sketches engine/core/verbs engine/core/published engine/core/pace engine/core/harvest engine/core/figures
+        engine/core/caps engine/core/shapes engine/core/trials engine/core/fits engine/core/declared engine/core/estimates
+        engine/core/latency engine/core/balance
+        engine/core/prober engine/core/subject engine/core/pressing engine/core/at_once engine/core/probing
     """,
     "F2 methods and dialects": """
         providers/__init__ providers/reading providers/profile providers/openai
@@ -60,6 +63,7 @@ FLOORS = {
         engine/runtime/asking
         engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
+        engine/runtime/prober
     """,
     "F5 composition": """
         engine/seedfile engine/identify engine/inputs engine/context engine/rundir engine/funds engine/lanes engine/app
@@ -89,6 +93,7 @@ FLOORS = {
         engine/exports/formats engine/exports/card engine/exports/write engine/export
         engine/refold engine/repair engine/diff engine/verify
         engine/rehearsal engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate
+        engine/curves engine/probe_report engine/probe_page engine/probe engine/probe_cli
         engine/cli engine/__main__
     """,
 }
