@@ -140,7 +140,7 @@ def test_plan_that_is_none(seeddrill: Command, tmp_path: Path, text: str | bytes
     ("changes", "words"),
     [
         (["recipe=backtranslatoin"], ["no recipe 'backtranslatoin'", "alpaca, augment, backtranslation, self_instruct"]),
-        (["lanes.main.provider=opnai"], ["no provider 'opnai'", "local, openai"]),
+        (["lanes.main.provider=opnai"], ["no provider 'opnai'", "openai"]),
         (["lanes.main.provider=engine.core.types"], ["engine.core.types has no PROVIDER"]),
         (["lanes.main.provider=."], ["no provider '.'"]),
         (["recipe=.self_instruct"], ["no recipe '.self_instruct'"]),
