@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import anyio
@@ -150,7 +151,8 @@ QUICK = (Case("sliding", "requests", "right"), Case("bucket", "tokens", "right")
 def measured(case: Case, minutes: float, seed: int) -> dict[str, Any]:
     """One case in virtual time."""
     began = time.perf_counter()
-    sim = Simulation(case.script(), case.run_plan(), seed=seed)
+    start = Random(f"start {seed}").uniform(0, 60)  # nobody starts with the server's clock
+    sim = Simulation(case.script(), case.run_plan(), seed=seed, began=start)
     books: list[dict[str, Any]] = []
     whole = 60.0 * minutes
 
@@ -164,7 +166,7 @@ def measured(case: Case, minutes: float, seed: int) -> dict[str, Any]:
     if len(books) < 2:
         return {**_named(case), "ok": False, "ended": pulse.reason, "virtual": round(sim.began), "seed": seed}
     half, end = books
-    could = admissible(case, sim, whole)
+    could = admissible(case, sim, start, whole)
     had = end["busy"] if case.bound == "concurrent" else end["limits"][0]["accepted"]
     return row(case, had / could, half, end) | {
         "virtual": round(whole),
@@ -173,15 +175,15 @@ def measured(case: Case, minutes: float, seed: int) -> dict[str, Any]:
     }
 
 
-def admissible(case: Case, sim: Simulation, seconds: float) -> float:
-    """What the limiter could have let through in that time."""
+def admissible(case: Case, sim: Simulation, start: float, seconds: float) -> float:
+    """What the limiter could have let through in that time, of its own clock."""
     steady = case.most * seconds / (1.0 if case.bound == "concurrent" else 60.0)
     if case.limiter != "subwindow" or case.counts != "reserved":
         return steady
-    limiter, now, total = Subwindow(case.most, 60 * SECOND, case.slice_ * SECOND), 0, 0
+    limiter, now, total = Subwindow(case.most, 60 * SECOND, case.slice_ * SECOND), round(start * SECOND), 0
     for weight in cycle(weights(case.bound, sim)):
         now += limiter.wait(weight, now) or 0
-        if now >= seconds * SECOND:
+        if now >= (start + seconds) * SECOND:
             break
         limiter.take(weight, now)
         total += weight

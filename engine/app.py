@@ -33,7 +33,7 @@ from engine.core.quota import PERIODS, Ledger
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
 from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
-from engine.lanes import check_roles, lane_of
+from engine.lanes import check_languages, check_roles, lane_of, listed
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
@@ -43,11 +43,12 @@ from engine.runtime.commands import Commands
 from engine.runtime.control import listening
 from engine.runtime.disk import Directory
 from engine.runtime.feeding import Read
+from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal, Lock
 from engine.runtime.log import to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
-from engine.runtime.wire import Timeouts, Wire
+from engine.runtime.wire import Sender, Timeouts, Wire
 from engine.version import VERSION
 
 
@@ -119,9 +120,10 @@ async def arun(
             accounts = await _accounts(loaded, folder, stack, priced)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
-            documents = await anyio.to_thread.run_sync(reader, loaded, agenda, folder, abandon_on_cancel=True)
+            wire = await stack.enter_async_context(Wire(clock))
+            documents = await _reader(loaded, agenda, accounts, wire, folder)
             world = World(
-                wire=await stack.enter_async_context(Wire(clock)),
+                wire=wire,
                 append=journal.append,
                 clock=clock,
                 log=log,
@@ -131,14 +133,21 @@ async def arun(
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
-            commands = Commands(scheduler, agenda, accounts, log)
-            await stack.enter_async_context(listening(folder, commands.obey, log))
+            await stack.enter_async_context(listening(folder, Commands(scheduler, agenda, accounts, log).obey, log))
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
             journal.seal()
         _told(folder, on_pulse)(pulse)
         log.info("run_ended", state=pulse.state.value, reason=pulse.reason, kept=pulse.kept, records=pulse.records)
     return Outcome(folder, pulse)
+
+
+async def _reader(loaded: context.Loaded, agenda: Agenda, accounts: list[Account], wire: Sender, folder: Path) -> Read | None:
+    """`reader`, off the loop; first servers are asked what they translate into what, where the recipe translates."""
+    if any(step.pair is not None for step in loaded.recipe.steps):
+        every = [lane for account in accounts for lane in account.lanes]
+        check_languages(loaded, every, await inquire(every, wire))
+    return await anyio.to_thread.run_sync(reader, loaded, agenda, folder, abandon_on_cancel=True)
 
 
 def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
@@ -148,6 +157,7 @@ def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
         return None
     if loaded.source is None:
         raise PlanError("the input of this run is not where [input] says: give its path, and the run goes on where it stopped")
+    loaded.context.identify("The first text of all has its model loaded here, and not on the loop.")
     size = getattr(loaded.context.options, "sample", None)
     drawn = (size, rundir.count(loaded, Directory(folder), str(folder))) if size is not None else None
     return inputs.reader(loaded.source, agenda.intake.documents.copy(), loaded.plan.seed, drawn)
@@ -273,6 +283,7 @@ def opened(loaded: context.Loaded) -> list[Lane]:
                 'style = "completion" if its server takes that, or leave parity out'
             )
     check_roles(loaded, made)
+    check_languages(loaded, made, listed(made))
     for lane in made:
         lane.equip()
     return made

@@ -139,15 +139,43 @@ def why(
 @app.command()
 def export(
     directory: RunDir,
-    out: Annotated[Path, typer.Option("--out", help="The file to write.", show_default=False)],
-    format: Annotated[str, typer.Option("--format", help="alpaca (a JSON list) or jsonl (with provenance).")] = "alpaca",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="alpaca, chat, sharegpt, prompt_completion, self_instruct, finetune, jsonl (with provenance), parquet, or csv "
+            "(a review sheet)."
+        ),
+    ] = "alpaca",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file (.json, .jsonl, .parquet, .csv), else a folder: a data set with its card. Default: in DIR/exports.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an export that is there.")] = False,
+    validation: Annotated[float, typer.Option(metavar="SHARE", help="Keep this share for validation: 0.05, say.")] = 0.0,
+    sample: Annotated[
+        int | None, typer.Option(metavar="N", help="Of N instructions at random, one record each.", show_default=False)
+    ] = None,
+    where: Annotated[
+        list[str],
+        typer.Option(
+            metavar="CONDITION", help="Only records that fit: lane=main, language=zh, nearest<=0.5, say; may be repeated."
+        ),
+    ] = [],  # noqa: B006
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="KEY=VALUE", help="seeds=true, license=NAME, system=TEXT, say; may be repeated."),
+    ] = [],  # noqa: B006
 ) -> None:
-    """Write a run's records to a file, whole or not at all. Works while it runs, too."""
+    """Write a run's records for training, whole or not at all. Works while it runs, too."""
     from engine import export as door
 
-    count = door.export(directory, out, format, door.Existing.REPLACE if force else door.Existing.REFUSE)
-    typer.echo(f"{count} records written to {out}")
+    existing = door.Existing.REPLACE if force else door.Existing.REFUSE
+    typer.echo(
+        door.export(directory, out, format, existing, door.Choice(tuple(where), sample, validation, tuple(settings))).text()
+    )
 
 
 @app.command()

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from engine import app, context, funds, rundir
 from engine.core import recipe as acts
-from engine.core.estimate import TOKENS, WORN, Estimate, LaneFacts, Profile, Range, Sample, estimate
+from engine.core.estimate import TOKENS, WORN, Estimate, LaneFacts, Profile, Range, Sample, Whole, estimate
 from engine.core.faults import PlanError
 from engine.core.money import brief
 from engine.core.recipe import GROW, Step
 from engine.core.till import Money
-from engine.core.types import Chat, Completion, Item, Line, Paid, Request, Settled, Usage
+from engine.core.types import Chat, Completion, Line, Paid, Request, Settled, Usage
 from engine.plan import Plan
+from engine.rehearsal import Rehearsal, rehearse
 from engine.runtime.account import Lane, declared
 from engine.runtime.segments import FOLDER
 
@@ -61,7 +62,7 @@ class Measured:
         return Profile(
             step=step.name,
             role=step.role,
-            source=None if step.source is GROW else str(step.source),
+            source=step.source if isinstance(step.source, str) else None,
             kept=Range(kept.low / worn, kept.high) if step.source is GROW else Range(kept.low, kept.high),
             calls=Range(self.calls / count, self.calls / count),
             usage={
@@ -78,7 +79,8 @@ def text(plan: Plan, pilot: Path | None) -> str:
     loaded = context.load(plan)
     lanes = app.lanes(loaded)
     money = funds.money(loaded, lanes)
-    guesses = {step.name: _guess(loaded, step, lanes) for step in loaded.recipe.steps}
+    rehearsal = rehearse(loaded)
+    guesses = {step.name: _guess(loaded, step, lanes, rehearsal) for step in loaded.recipe.steps}
     measured = _measured(loaded, pilot) if pilot is not None else {}
     profiles = [measured.get(name, guess) for name, guess in guesses.items()]
     homes = app.homes(plan)
@@ -92,12 +94,13 @@ def text(plan: Plan, pilot: Path | None) -> str:
         )
         for lane in lanes
     ]
-    found = estimate(plan.goal or 0, profiles, facts)
+    whole = _whole(loaded)
+    found = estimate(whole, profiles, facts)
     left = [name for name in guesses if name not in measured]
     notes = [GUESS] if pilot is None else [MEANT]
     if pilot is not None and left:
         notes.append(f"guess for {', '.join(left)}, of which the pilot says nothing")
-    return "\n".join([*_table(plan, found, money, pilot), *(f"  {line}" for note in notes for line in note.splitlines())])
+    return "\n".join([*_table(plan, whole, found, money, pilot), *(f"  {line}" for note in notes for line in note.splitlines())])
 
 
 def _measured(loaded: context.Loaded, pilot: Path) -> dict[str, Profile]:
@@ -127,31 +130,44 @@ def _fold(steps: Mapping[str, Measured], lines: Iterable[Line]) -> int:
     return count
 
 
-def _guess(loaded: context.Loaded, step: Step, lanes: list[Lane]) -> Profile:
-    """From the step's prompt, as it would be for a seed task, and the longest answer that it lets the model give."""
+def _guess(loaded: context.Loaded, step: Step, lanes: list[Lane], rehearsal: Rehearsal) -> Profile:
+    """From the step's prompts, as they would be for examples, and the longest answers that it lets the model give."""
     lane = next((lane for lane in lanes if step.role in lane.roles), None)
     if lane is None:
         raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
-    item = {} if step.source is GROW else _stand_in(loaded.context.seeds[0])
-    request = acts.draw(step, Request(step=step.name, index=0, item=item), loaded.context, ())
-    calls = acts.compose(step, request, loaded.context, lane.style).calls
-    weights = [lane.provider.weigh(call) for call in calls]
-    answers = [call.decoding.max_tokens for call in calls if isinstance(call, Chat | Completion)]
-    out = Range(ANSWERED.low * sum(answers), ANSWERED.high * sum(answers))
+    share = 1.0 if isinstance(step.source, str) else rehearsal.share  # of what it asks about, or turns away
+    weights: list[Usage] = []
+    most: list[int] = []
+    for item in (examples := rehearsal.items[step.name]):
+        request = acts.draw(step, Request(step=step.name, index=0, item=item), loaded.context, ())
+        calls = acts.compose(step, request, loaded.context, lane.style).calls
+        weights += [lane.provider.weigh(call) for call in calls]
+        most += [call.decoding.max_tokens for call in calls if isinstance(call, Chat | Completion)]
+    each = share / max(1, len(examples))
+    out = Range(ANSWERED.low * sum(most) * each, ANSWERED.high * sum(most) * each)
+    calls_each = len(weights) * each
     return Profile(
         step=step.name,
         role=step.role,
-        source=None if step.source is GROW else str(step.source),
-        kept=YIELD.times(_asked_for(loaded)) if step.source is GROW else Range(0.9, 1.0),
-        calls=NOTHING_LOST.times(Range(len(calls), len(calls))),
-        usage=_guessed(weights, out),
+        source=step.source if isinstance(step.source, str) else None,
+        kept=YIELD.times(_asked_for(loaded)) if step.source is GROW else Range(0.9 * share, share),
+        calls=NOTHING_LOST.times(Range(calls_each, calls_each)),
+        usage=_guessed(weights, each, out),
         seconds=Range(0.5 + out.low / 100, 2 + out.high / 20),
         bytes=Range(500 + 6 * out.low, 900 + 10 * out.high),
     )
 
 
-def _guessed(weights: list[Usage], out: Range) -> dict[str, Range]:
-    prompt, characters = (sum(getattr(usage, name) for usage in weights) for name in ("prompt", "characters"))
+def _whole(loaded: context.Loaded) -> Whole:
+    """How far the run goes. Counts the documents, where no sample says how many they are."""
+    if loaded.source is None:
+        return Whole(loaded.plan.goal)
+    size = getattr(loaded.context.options, "sample", None)
+    return Whole(loaded.plan.goal, size if size is not None else loaded.source.count())
+
+
+def _guessed(weights: list[Usage], each: float, out: Range) -> dict[str, Range]:
+    prompt, characters = (sum(getattr(usage, name) for usage in weights) * each for name in ("prompt", "characters"))
     usage = {"tokens_in": PROMPT.times(Range(prompt, prompt)), "tokens_out": out, "characters": Range(characters, characters)}
     return {name: NOTHING_LOST.times(range) for name, range in usage.items()}
 
@@ -162,19 +178,20 @@ def _asked_for(loaded: context.Loaded) -> Range:
     return Range(new, new)
 
 
-def _stand_in(seed: Item) -> Item:
-    """A seed task as an item that later steps are asked about."""
-    first = seed["instances"][0]
-    return {**seed, "id": "seed/0", "input": first["input"], "output": first["output"]}
+def _worded(whole: Whole) -> str:
+    if whole.documents is None:
+        return f"{whole.goal:,} instructions"
+    return f"{'' if whole.goal is None else f'{whole.goal:,} records of '}{whole.documents:,} documents"
 
 
-def _table(plan: Plan, found: Estimate, money: Money, pilot: Path | None) -> list[str]:
+def _table(plan: Plan, whole: Whole, found: Estimate, money: Money, pilot: Path | None) -> list[str]:
     basis = f"from {pilot}" if pilot is not None else "a guess"
-    rows = [f"Estimate of the whole run, {plan.goal:,} instructions, {basis}:", f"  {'':<12}{'low':>14}{'high':>14}"]
+    rows = [f"Estimate of the whole run, {_worded(whole)}, {basis}:", f"  {'':<12}{'low':>14}{'high':>14}"]
     rows += [
         _row("calls", found.calls),
         _row("tokens in", found.tokens_in),
         _row("tokens out", found.tokens_out),
+        *([_row("characters", found.characters)] if found.characters.high else []),
     ]
     if money.counted:
         rows.append(f"  {'money':<12}{_sum(found.cost.low):>14}{_sum(found.cost.high):>14} {money.currency}")

@@ -5,13 +5,17 @@ A part of the composition root, and the only caller of `providers.find`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import providers
 from engine import context
 from engine.core.faults import PlanError
 from engine.core.keys import required, sources
+from engine.core.language import Languages
 from engine.core.recipe import Recipe, Step
+from engine.core.scripts import primary
 from engine.core.types import Chat, Completion, LanePlan, Translation
 from engine.runtime import local
 from engine.runtime.account import Lane
@@ -28,10 +32,15 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     known, served = [step.role for step in recipe.steps], [step.role for step in recipe.steps if takes & set(step.asks)]
     for role in plan.role:
         if role not in known:
-            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_listed(known)}")
+            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_named(known)}")
         if role not in served:
             can = "only translates" if takes == {Translation} else "does not translate"
             raise PlanError(f"lanes.{name}.role: the provider {plan.provider} {can}, so it cannot serve the role {role!r}")
+    usual = provider.key(plan)
+    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
+        raise PlanError(
+            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
+        )
     if not served:
         raise PlanError(
             f"lanes.{name}: the provider {plan.provider} only translates, which the recipe {recipe.name} never asks for"
@@ -40,25 +49,24 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
-    usual = provider.key(plan)
-    if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
-        raise PlanError(
-            f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
-        )
     return Lane(name, plan, provider, frozenset(plan.role or served), style)
 
 
-def _listed(names: list[str]) -> str:
+def _named(names: list[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def check_roles(loaded: context.Loaded, lanes: list[Lane]) -> None:
+def check_roles(loaded: context.Loaded, lanes: Sequence[Lane]) -> None:
     """Raises `PlanError` where a step has no lane, or none but the engine that must not answer it."""
+    options = loaded.context.options
     for step in loaded.recipe.steps:
         serving = [lane for lane in lanes if step.role in lane.roles]
         if not serving:
-            raise PlanError(f"no lane serves the role {step.role!r}: {_remedy(step)}")
-        other = step.apart(loaded.context.options) if step.apart is not None else None
+            what = "add it to the role of a lane whose provider translates" if step.pair else "add it to the role of a lane"
+            raise PlanError(f"no lane serves the role {step.role!r}: {what}, or leave role out there")
+        for lane in serving:
+            _check_length(lane, step, options)
+        other = step.apart(options) if step.apart is not None else None
         if other is not None:
             role = loaded.recipe.step(other).role
             engines = {lane.engine for lane in serving}
@@ -71,7 +79,38 @@ def check_roles(loaded: context.Loaded, lanes: list[Lane]) -> None:
                 )
 
 
-def _remedy(step: Step) -> str:
-    if step.asks == (Translation,):
-        return "add it to the role of a lane whose provider translates, or leave role out there"
-    return "add it to the role of a lane, or leave role out there"
+def _check_length(lane: Lane, step: Step, options: Any) -> None:
+    """The longest text that is sent in one piece has to fit into what the vendor takes, counted as it counts."""
+    most = getattr(options, "part_characters", None)
+    if step.pair is None or lane.provider.limit is None or most is None:
+        return
+    source, target = step.pair(options)
+    widest = "\u6c34" if primary(source) in ("zh", "ja", "ko") else "e"
+    if lane.provider.weigh(Translation(widest * most, source, target)).characters > lane.provider.limit:
+        raise PlanError(
+            f"options.part_characters is {most}, and {lane.plan.provider} (lanes.{lane.name}) takes texts of "
+            f"{lane.provider.limit} characters at the most, as it counts them: lower it, so that longer texts are cut"
+        )
+
+
+def listed(lanes: Iterable[Lane]) -> dict[str, Languages]:
+    """What each lane translates into what, where that is known without asking its server."""
+    return {lane.name: found for lane in lanes if isinstance(found := lane.provider.languages, Languages)}
+
+
+def check_languages(loaded: context.Loaded, lanes: Sequence[Lane], told: Mapping[str, Languages]) -> None:
+    """Notes for each lane the steps whose languages it does not have. Raises `PlanError` where nobody has those of a step."""
+    for step in loaded.recipe.steps:
+        if step.pair is None:
+            continue
+        source, target = step.pair(loaded.context.options)
+        serving = [lane for lane in lanes if step.role in lane.roles]
+        lacking = [lane for lane in serving if (known := told.get(lane.name)) and known.pair(source, target) is None]
+        for lane in lacking:
+            lane.lacks |= {step.name}
+        if serving and len(lacking) == len(serving):
+            offered = "; ".join(f"{lane.name} ({lane.plan.provider}) translates {told[lane.name]}" for lane in serving)
+            raise PlanError(
+                f"the step {step.name} translates from {source} into {target}, which no lane does. {offered}. Choose other "
+                "languages (options.language, options.pivot), or add a lane that has these"
+            )

@@ -8,12 +8,14 @@ import orjson
 
 from engine import app, context, funds, recipes
 from engine.core import recipe as acts
+from engine.core.documents import numbered
 from engine.core.http import Stamp
 from engine.core.money import worded
-from engine.core.recipe import GROW, Step
+from engine.core.recipe import GROW
 from engine.core.till import Money
 from engine.core.types import Chat, Completion, Decoding, Request
 from engine.plan import Plan
+from engine.rehearsal import rehearse
 from engine.runtime import local
 from engine.runtime.account import Lane, declared, says_nothing
 
@@ -43,6 +45,7 @@ key = "env:OPENAI_API_KEY"          # or "file:PATH"; never the key itself
 #                                   # request = 0.001 per request; currency = "eur" or "cny" (default "usd")
 # price = 0                         # a server of your own
 # price_of = "gpt-4o-mini"          # the list price of this model, for a deployment or proxy of another name
+# license = "apache-2.0"            # of the model, for the card of the data set that is exported
 
 # The most that the run may spend: when it is spent, the run stops with exit code 5, and goes on with more.
 # [budget]
@@ -75,19 +78,42 @@ def check(plan: Plan, show: int) -> str:
         if lane.plan.provider == "local":
             local.weights(lane.plan.model or local.DEFAULT)
     lines = [
-        f"The plan is good: {loaded.recipe.name}, goal {plan.goal}, seed {plan.seed}, {len(loaded.context.seeds)} seed tasks.",
+        f"The plan is good: {loaded.recipe.name}, {_begins(loaded)}",
         f"Steps: {'; '.join(f'{step.name} ({step.role})' for step in loaded.recipe.steps)}.",
         f"Filters: {', '.join(chosen.name for chosen in loaded.context.filters)}.",
     ]
     lines += _left_out(loaded, lanes)
     lines += [f"{_lane(lane)} Price: {money.remarks[lane.name]}." for lane in lanes]
     lines += _budget(money)
+    if loaded.source is not None:
+        lines.append(rehearse(loaded).told())
     if show:
-        lines += [_prompt(loaded, step, lanes, n) for step in loaded.recipe.steps if step.source is GROW for n in range(show)]
-        later = [step.name for step in loaded.recipe.steps if step.source is not GROW]
+        first = loaded.recipe.source_step
+        lines += [_prompt(loaded, lanes, request) for request in _first(loaded, show)]
+        later = [step.name for step in loaded.recipe.steps if step is not first]
         if later:
             lines.append(f"Prompts of {' and '.join(later)} need answers first: 'seeddrill why DIR ID' shows them in a run.")
     return "\n".join(lines)
+
+
+def _begins(loaded: context.Loaded) -> str:
+    """Where the run begins, and how far it goes."""
+    plan = loaded.plan
+    if loaded.source is None:
+        return f"goal {plan.goal}, seed {plan.seed}, {len(loaded.context.seeds)} seed tasks."
+    files = loaded.source.files
+    named = str(files[0].path) if len(files) == 1 else f"{len(files):,} files"
+    goal = "all records that they give" if plan.goal is None else f"goal {plan.goal} records"
+    return f"documents of {named}, {goal}, seed {plan.seed}."
+
+
+def _first(loaded: context.Loaded, count: int) -> list[Request]:
+    """The first requests of a run: they need no answer."""
+    step = loaded.recipe.source_step
+    if step.source is GROW:
+        return [Request(step=step.name, index=n) for n in range(count)]
+    items = rehearse(loaded).items[step.name][:count]
+    return [Request(step=step.name, index=numbered(item["id"]), of=item["id"], item=item) for item in items]
 
 
 def _left_out(loaded: context.Loaded, lanes: list[Lane]) -> list[str]:
@@ -128,10 +154,11 @@ def _lane(lane: Lane) -> str:
     return f"Lane {lane.name}: {lane.plan.provider} {model}, {lane.style}, for {roles}; {', '.join(limits)}{own}."
 
 
-def _prompt(loaded: context.Loaded, step: Step, lanes: list[Lane], index: int) -> str:
+def _prompt(loaded: context.Loaded, lanes: list[Lane], request: Request) -> str:
     """One prompt, as text and with the body that is sent around it."""
-    lane = next(lane for lane in lanes if step.role in lane.roles)
-    request = acts.draw(step, Request(step=step.name, index=index), loaded.context, ())
+    step = loaded.recipe.step(request.step)
+    lane = next(lane for lane in lanes if step.role in lane.roles and step.name not in lane.lacks)
+    request = acts.draw(step, request, loaded.context, ())
     (call, *_) = acts.compose(step, request, loaded.context, lane.style).calls
     sent = lane.provider.encode((call,), lane.plan, Stamp(0.0, ""))  # no key: it stands in a header, and nothing here shows it
     shown = ", ".join(item["id"] for item in request.shown)
@@ -144,7 +171,7 @@ def _prompt(loaded: context.Loaded, step: Step, lanes: list[Lane], index: int) -
             text = orjson.dumps(call).decode()
     decoding = _decoding(call.decoding) if isinstance(call, Chat | Completion) else ""
     where = "the embedded model, on this machine" if lane.plan.provider == "local" else sent.url
-    return f"\n--- {step.name}/{index}, to {lane.name} ({where}); shows {shown}; {decoding}\n{text}\n---"
+    return f"\n--- {step.name}/{request.index}, to {lane.name} ({where}); shows {shown}; {decoding}\n{text}\n---"
 
 
 def _decoding(decoding: Decoding) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -192,7 +192,7 @@ def holder(directory: Path) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An instruction record and where it comes from. `lanes` and `models` are by step."""
+    """An instruction record and where it comes from. `lanes`, `models`, `ids` and `times` are by step."""
 
     id: str
     item: Item
@@ -202,6 +202,10 @@ class Record:
     """What the recipe tells of where the record comes from."""
     lanes: dict[str, str]
     models: dict[str, str]
+    ids: dict[str, str] = field(default_factory=dict)
+    """What each step made that it grew from, itself the last."""
+    times: dict[str, float] = field(default_factory=dict)
+    """When each was asked for: UTC, in seconds."""
 
 
 def records(directory: Path) -> Iterator[Record]:
@@ -235,9 +239,10 @@ def _records(recipe: Recipe, lines: Iterable[Line], grown: int | None) -> Iterat
 def _grown(recipe: Recipe, line: Settled, parent: Record) -> Iterator[Record]:
     lanes = {**parent.lanes, line.step: line.lane}
     models = {**parent.models, line.step: line.replies[0].model if line.replies else ""}
+    times = {**parent.times, line.step: line.t}
     for n, kept in line.kept:
         item = {**parent.item, **kept, "id": f"{line.step}/{line.index}.{n}"}
         whole = line.step == recipe.last.name
         fields = recipe.record(item) if whole else {}
         provenance = recipe.provenance(item) if whole and recipe.provenance is not None else {}
-        yield Record(item["id"], item, fields, provenance, lanes, models)
+        yield Record(item["id"], item, fields, provenance, lanes, models, {**parent.ids, line.step: item["id"]}, times)

@@ -10,6 +10,7 @@ import orjson
 
 from engine import context, funds, rundir
 from engine.core.money import worded
+from engine.core.recipe import INPUT
 from engine.core.tally import Tally
 from engine.core.till import Books
 from engine.live import limited, reasons
@@ -25,14 +26,16 @@ def fold(directory: Path) -> dict[str, Any]:
         tally.line(line)
         books.add(line)
     figures = tally.as_json()
-    instructions, records = (tally.steps[step.name].kept for step in (recipe.source_step, recipe.last))
+    first, records = tally.steps[recipe.source_step.name], tally.steps[recipe.last.name].kept
+    fed = recipe.source_step.source is INPUT
     state, reason, held = _state(directory)
     return {
         "state": state,
         "reason": reason,
         "recipe": recipe.name,
         "goal": loaded.plan.goal,
-        "instructions": instructions,
+        "instructions": None if fed else first.kept,
+        "documents": first.settled if fed else None,
         "records": records,
         "held": held,
         **figures,
@@ -79,7 +82,7 @@ def as_text(directory: Path) -> str:
     figures = fold(directory)
     lines = [
         f"{directory}: {figures['recipe']}, {figures['state']}{': ' if figures['reason'] else ''}{figures['reason']}",
-        f"  {figures['instructions']} of {figures['goal']} instructions, {figures['records']} records",
+        f"  {_progress(figures)}",
         "",
         f"  {'step':<12}{'answers':>9}{'kept':>9}  dropped",
     ]
@@ -95,6 +98,13 @@ def as_text(directory: Path) -> str:
     for name, held in figures["held"].items():
         lines.append(f"  {name} is paused {held}: 'seeddrill resume {directory} {name}' lets it work")
     return "\n".join([*lines, *_money(figures)])
+
+
+def _progress(figures: dict[str, Any]) -> str:
+    goal, records = figures["goal"], figures["records"]
+    if figures["documents"] is None:
+        return f"{figures['instructions']} of {goal} instructions, {records} records"
+    return f"{records} {'' if goal is None else f'of {goal} '}records, {figures['documents']} documents settled"
 
 
 def _money(figures: dict[str, Any]) -> list[str]:

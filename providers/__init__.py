@@ -5,6 +5,7 @@ Only core may be imported here; nothing in this room opens a socket, reads a clo
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
@@ -106,7 +107,10 @@ def find(name: str) -> Provider:
     try:
         module = import_module(module_name)
     except (ImportError, TypeError, ValueError) as error:
-        raise PlanError(f"there is no provider {name!r} ({error}); the providers here are {', '.join(names())}") from error
+        why = f" ({error})" if "." in name else ""
+        near = get_close_matches(name, names(), n=1)
+        offer = f"did you mean {near[0]!r}? " if near else ""
+        raise PlanError(f"there is no provider {name!r}{why}; {offer}The providers here are {', '.join(names())}") from error
     if not hasattr(module, "PROVIDER"):
         raise PlanError(f"the module {module_name} has no PROVIDER, so it is not a provider")
     provider: Provider = module.PROVIDER

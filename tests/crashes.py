@@ -1,34 +1,40 @@
 """Simulated crashes: the real scheduler and journal over a disk that tears, forgets, fills up, fails or is slow, by seed.
 
-`python -m tests.crashes SEED` goes through one schedule again and says what went wrong.
+`python -m tests.crashes SEED` goes through one schedule again and says what went wrong; with `documents` behind it, over those.
 """
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from random import Random
+from tempfile import mkdtemp
 from typing import Any
 
 import anyio
+import orjson
 
 from engine import context
 from engine.core import lines as format
 from engine.core.faults import DiskError, JournalError
-from engine.core.http import HttpResponse
 from engine.core.quota import Draft, Ledger
 from engine.core.rng import digest
+from engine.core.types import Translation, prompt_text
+from engine.plan import from_data
 from engine.runtime import segments
 from engine.runtime.disk import Disk
 from engine.runtime.disk import replace as replace_file
 from engine.runtime.journal import Journal
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Patience
-from tests import brain, virtual
+from tests import brain, translator, virtual
 from tests.drive import LANE, Drive
-from tests.fakes import Crash, FakeDisk, lines
+from tests.fakes import Answer, Crash, FakeDisk, lines
 
 GOAL, SEEDS = 2, 8
 BEYOND = 45
@@ -75,6 +81,49 @@ def loaded(concurrent: int) -> context.Loaded:
     return replace(whole, context=replace(whole.context, seeds=whole.context.seeds[:SEEDS]))
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the runs are about. `asked` tells what a request is known by in the journal."""
+
+    loaded: Callable[[int], context.Loaded]
+    answer: Answer
+    asked: Callable[[dict[str, Any]], str]
+
+
+def asked_of_model(body: dict[str, Any]) -> str:
+    return digest(brain.prompt_of(body))
+
+
+def asked_about_text(body: dict[str, Any]) -> str:
+    if "q" not in body:
+        return asked_of_model(body)
+    return digest(prompt_text((Translation(body["q"], body["source"], body["target"]),)))
+
+
+TEXTS = tuple(translator.text(n) for n in range(4))
+BAD = ("", "Too short.", f"{TEXTS[0]} Once more.", "\0")
+
+
+@cache
+def corpus() -> Path:
+    """Four documents that become records, and four that are turned away, one of them because of another one."""
+    path = Path(mkdtemp(prefix="seeddrill-crashes-")) / "corpus.jsonl"
+    rows = [row for pair in zip(TEXTS, BAD, strict=True) for row in pair]
+    path.write_bytes(b"".join(orjson.dumps({"text": row}) + b"\n" for row in rows))
+    atexit.register(shutil.rmtree, path.parent)
+    return path
+
+
+@cache
+def loaded_documents(concurrent: int) -> context.Loaded:
+    lanes = {
+        "main": {**translator.TRANSLATOR, "concurrent": concurrent, "requests_per_day": 400},
+        "llm": {**translator.WRITER, "requests_per_day": 400},
+    }
+    whole = context.load(from_data(translator.plan(corpus(), lanes=lanes)))
+    return replace(whole, context=replace(whole.context, identify=lambda text: None))
+
+
 class Watched(Journal):
     """The journal, remembering what it has promised."""
 
@@ -90,11 +139,16 @@ class Story:
     """One run through all its lives, with what it has promised so far."""
 
     seed: int
+    subject: str = "tasks"
     writer: type[Watched] = Watched
     disk: Callable[[FakeDisk], Disk] = lambda disk: disk
     """Stands between the journal and the disk; mutants lose something there."""
     promised: list[bytes] = field(default_factory=list)
     sent: int = 0
+
+    @property
+    def about(self) -> Subject:
+        return SUBJECTS[self.subject]
 
     def run(self) -> None:
         """Raises `Broken`."""
@@ -131,8 +185,8 @@ class Story:
 
         return Drive(
             disk=disk,
-            loaded=loaded(plan.concurrent),
-            answer=answer,
+            loaded=self.about.loaded(plan.concurrent),
+            answer=self.about.answer,
             patience=Patience(group=plan.group),
             worker=slowly(plan.slow, Random(self.seed)) if plan.slow else virtual.inline,
             segment=plan.segment,
@@ -144,7 +198,7 @@ class Story:
         """Nothing that was on the disk is asked again, and nothing is sent without a lease that lasts."""
         if not hasattr(drive, "wire"):
             return  # it crashed while it read its journal
-        asked = [digest(brain.prompt_of(body)) for body in drive.wire.sent]
+        asked = [self.about.asked(body) for body in drive.wire.sent]
         self.must(not settled.intersection(asked), "an answer that was on the disk was asked for again")
         self.must(len(set(asked)) == len(asked), "one question was asked twice in one life")
         self.sent += len(asked)
@@ -162,17 +216,22 @@ class Story:
 
     def check_end(self, files: dict[str, bytes]) -> None:
         disk = FakeDisk(files)
-        check = segments.Check(loaded(drawn(self.seed).concurrent).fingerprint)
+        check = segments.Check(self.about.loaded(drawn(self.seed).concurrent).fingerprint)
         settled = [line for line in segments.checked(disk, "run", check) if hasattr(line, "q")]
         keys = {(line.step, line.index) for line in settled}  # type: ignore[union-attr]
         self.must(len(keys) == len(settled), "a request was settled twice")
+        if self.subject == "documents":
+            first = sorted(line.index for line in settled if line.step == "translate")  # type: ignore[union-attr]
+            self.must(first == list(range(2 * len(TEXTS))), f"documents are settled as {first}")
+            records = sum(len(line.kept) for line in settled if line.step == "instruct")  # type: ignore[union-attr]
+            self.must(records == len(TEXTS), f"{records} records came of {len(TEXTS)} documents")
         self.must(check.sealed == check.segments > 0, "a finished run has a segment that is not sealed")
         left = [name for name in files if name.endswith(".part") and name.startswith("journal/")]
         self.must(not left, f"half a file was left: {left}")
 
     def must(self, kept: bool, promise: str) -> None:
         if not kept:
-            raise Broken(f"seed {self.seed}: {promise}. See it again: python -m tests.crashes {self.seed}")
+            raise Broken(f"seed {self.seed}: {promise}. See it again: python -m tests.crashes {self.seed} {self.subject}")
 
 
 def faulty(files: dict[str, bytes], kind: str, moment: int, rng: Random) -> FakeDisk:
@@ -198,8 +257,10 @@ def slowly(most: float, rng: Random) -> Any:
     return work
 
 
-def answer(body: dict[str, Any], count: int) -> HttpResponse:
-    return brain.answer(body, count)
+SUBJECTS = {
+    "tasks": Subject(loaded, brain.answer, asked_of_model),
+    "documents": Subject(loaded_documents, translator.answer, asked_about_text),
+}
 
 
 def raw(disk: FakeDisk) -> Iterator[bytes]:
@@ -289,5 +350,5 @@ def broken(seeds: range, **story: Any) -> list[str]:
 if __name__ == "__main__":
     one = int(sys.argv[1])
     print(drawn(one))
-    Story(one).run()
+    Story(one, *sys.argv[2:3]).run()
     print("every promise was kept")

@@ -7,16 +7,19 @@ is paid and drawn anew. The records are two of the first instruction, one of the
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from engine import app, context, funds, rundir
 from engine.core.agenda import Agenda
 from engine.core.faults import Fault, FaultKind
+from engine.core.lines import write_settled
 from engine.core.settler import Settler
 from engine.core.till import Till
-from engine.core.types import Call, Heard, LaneView, Reply, Stop, Usage
+from engine.core.types import Call, Heard, LaneView, Reply, Settled, Stop, Usage
 from engine.plan import from_data
 from engine.runtime.disk import Directory
 from engine.runtime.journal import SEGMENT, Journal
@@ -74,6 +77,55 @@ def make(folder: Path, segment: int = SEGMENT, answers: Answers = ANSWERS, **cha
     assert agenda.quiet()
     disk.close()
     return folder
+
+
+Task = tuple[str, Sequence[tuple[str, str]]]
+"""An instruction with its instances, input and output each."""
+
+
+def known(folder: Path, tasks: Iterable[Task], lanes: Sequence[str] = ("main",), **changes: Any) -> Path:
+    """A run of these records, whatever is in them, written straight into a journal: nothing was asked or judged. The lanes take
+    turns at the instructions; each says that its model is named like itself."""
+    plan = tomllib.loads(PLAN)
+    plan["lanes"] = {name: plan["lanes"]["main"] | {"model": f"m-{name}", "account": name} for name in lanes}
+    loaded = context.load(from_data({**plan, "goal": 1_000_000, **changes}))
+    folder.mkdir(parents=True)
+    disk = Directory(folder)
+    rundir.prepare(loaded, disk, str(folder))
+    journal = Journal(disk, app.header(loaded), str(folder))
+    app.replayed(loaded, journal, folder)
+    lines = (line for n, task in enumerate(tasks) for line in settled(n, task, lanes[n % len(lanes)]))
+    while group := b"".join(islice(lines, SEGMENT)):
+        journal.append(group)
+    disk.close()
+    return folder
+
+
+def settled(n: int, task: Task, lane: str = "main") -> Iterator[bytes]:
+    """The journal lines of the instruction number `n` and its instances, sent a second each after the one before."""
+    instruction, instances = task
+    steps: tuple[tuple[str, str | None, tuple[dict[str, Any], ...]], ...] = (
+        ("instruct", None, ({"instruction": instruction},)),
+        ("classify", f"instruct/{n}.0", ({"is_classification": n % 2 == 1},)),
+        ("instance", f"classify/{n}.0", tuple({"input": given, "output": output} for given, output in instances)),
+    )
+    reply = replace(_reply(""), model=f"m-{lane}")
+    for second, (step, of, items) in enumerate(steps):
+        yield write_settled(
+            Settled(
+                step=step,
+                index=n,
+                of=of,
+                try_=0,
+                t=SENT + 3 * n + second,
+                shown=(),
+                style="chat",
+                q="0" * 16,
+                lane=lane,
+                replies=(reply,),
+                kept=tuple(enumerate(items)),
+            )
+        )
 
 
 def settle(loaded: context.Loaded, agenda: Agenda, journal: Journal, answers: Answers, most: int = 100) -> None:

@@ -280,6 +280,8 @@ class Simulation:
         private = stack.enter_context(TemporaryDirectory())  # where no other run on this machine looks for accounts in use
         with patch.dict(environ, XDG_RUNTIME_DIR=private):
             accounts = await app._accounts(loaded, Path(), stack, money)
+        for n, account in enumerate(accounts):
+            account._rng.seed(f"{self.seed} {n} {self.began}")
         ledgers = {lane.name: account.ledger for account in accounts for lane in account.lanes}
         for use in spent.uses(BEGAN + self.began):
             ledgers[use.lane].remember(use.measure, use.amount, use.t - BEGAN - self.began)

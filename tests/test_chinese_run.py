@@ -98,7 +98,7 @@ def test_a_run_in_chinese_is_exported_as_it_was_written(tmp_path: Path) -> None:
     """Records carry their Chinese unescaped and unfolded; kinds, labels and full-width marks were understood on the way."""
     folder = runs.make(tmp_path / "run", answers=ANSWERS, options={"language": "zh"})
     out = tmp_path / "records.json"
-    assert export(folder, out, "alpaca", Existing.REFUSE) == 4
+    assert export(folder, out, "alpaca", Existing.REFUSE).records == 4
     text = out.read_text(encoding="utf-8")
     assert "\\u" not in text
     assert orjson.loads(text) == [

@@ -121,7 +121,7 @@ def test_wrong_arguments_are_told(seeddrill: Command, arguments: list[str]) -> N
         (runs.PLAN.replace("model", "modle"), ["[lanes.main]", "did you mean 'model'?"]),
         (runs.PLAN + "[options]\nrouge_maxx = 1", ["[options]", "did you mean 'rouge_max'?"]),
         (runs.PLAN.replace("3", "three"), ["plan.toml is not valid TOML", "line 2"]),
-        (runs.PLAN.replace("3", '"three"'), ["goal in the plan", "expected `int`"]),
+        (runs.PLAN.replace("3", '"three"'), ["goal in the plan", "expected `int"]),
         (runs.PLAN.encode() + b"# \xff", ["plan.toml is not UTF-8 text"]),
         (None, ["plan.toml cannot be read", "No such file"]),
     ],
@@ -140,7 +140,7 @@ def test_plan_that_is_none(seeddrill: Command, tmp_path: Path, text: str | bytes
     ("changes", "words"),
     [
         (["recipe=backtranslatoin"], ["no recipe 'backtranslatoin'", "alpaca, augment, backtranslation, self_instruct"]),
-        (["lanes.main.provider=opnai"], ["no provider 'opnai'", "openai"]),
+        (["lanes.main.provider=opnai"], ["no provider 'opnai'", "did you mean 'openai'?"]),
         (["lanes.main.provider=engine.core.types"], ["engine.core.types has no PROVIDER"]),
         (["lanes.main.provider=."], ["no provider '.'"]),
         (["recipe=.self_instruct"], ["no recipe '.self_instruct'"]),
@@ -210,6 +210,32 @@ def test_new_plan_is_a_good_plan(seeddrill: Command, tmp_path: Path, recipe: str
     path = tmp_path / "plan.toml"
     path.write_text(said.out)
     assert seeddrill("plan", "check", path, "--set", "lanes.main.key=env:SEEDDRILL_TEST_KEY").code == 0
+
+
+def checked(seeddrill: Command, plan: Path, documents: Path, *lanes: str) -> int:
+    """Exit code of the check of a plan over documents, whose lanes have keys."""
+    changes = [f"input.path={documents}", *(f"lanes.{lane}.key=env:SEEDDRILL_TEST_KEY" for lane in lanes)]
+    return seeddrill("plan", "check", plan, *(part for change in changes for part in ("--set", change))).code
+
+
+def test_new_plan_of_backtranslation_is_a_good_plan(seeddrill: Command, tmp_path: Path) -> None:
+    """With texts and keys it can be run: a translator goes there and back, a model writes."""
+    path = tmp_path / "plan.toml"
+    path.write_text(seeddrill("plan", "new", "backtranslation").out)
+    assert checked(seeddrill, path, seedfile.folder() / "texts.zh.jsonl", "there_and_back", "main") == 0
+
+
+def test_new_plan_of_augment_is_a_good_plan(seeddrill: Command, tmp_path: Path) -> None:
+    """A translator is all that it needs; its commented lane is there for new outputs."""
+    path, documents = tmp_path / "plan.toml", tmp_path / "records.jsonl"
+    documents.write_text('{"instruction": "写一首诗。", "input": "", "output": "海。"}\n', encoding="utf-8")
+    text = seeddrill("plan", "new", "augment").out
+    path.write_text(text)
+    assert checked(seeddrill, path, documents, "there_and_back") == 0
+    head, mark, lane = text.partition("# [lanes.main]\n")
+    again = "".join(line.removeprefix("# ") for line in (mark + lane).splitlines(keepends=True))
+    path.write_text(head.replace('# answer = "keep"', 'answer = "again"') + again)
+    assert checked(seeddrill, path, documents, "there_and_back", "main") == 0
 
 
 def test_comments_of_a_new_plan_on_money_can_be_uncommented(seeddrill: Command) -> None:
@@ -314,6 +340,25 @@ def test_finished_run_is_read_by_every_verb(seeddrill: Command, finished: Path, 
     assert seeddrill("export", finished, "--format", "jsonl", "--out", out) == Said(0, f"3 records written to {out}\n", "")
     mendable(seeddrill("export", finished, "--out", out), f"{out} exists", "--force")
     assert seeddrill("export", finished, "--out", out, "--force").code == 0
+
+
+def test_choices_of_an_export(seeddrill: Command, finished: Path, tmp_path: Path) -> None:
+    """Conditions, a sample, a split and settings reach the export; what is wrong with one is a paragraph."""
+    out = tmp_path / "data"
+    said = seeddrill("export", finished, "--format", "chat", "--out", out, "--validation", 0.5, "--set", "system=Be kind.")
+    assert said.out.startswith(f"3 records written to {out}: train.jsonl (")
+    assert "Be kind." in (out / "train.jsonl").read_text()
+    said = seeddrill("export", finished, "--format", "csv", "--sample", 1, "--where", "lane=main", "--out", tmp_path / "a.csv")
+    assert said.out == f"1 records written to {tmp_path / 'a.csv'}\n"
+    for words, arguments in (
+        ("did you mean 'sharegpt'?", ["--format", "sharegtp"]),
+        ("did you mean 'main'?", ["--where", "lane=mani"]),
+        ("did you mean 'system'?", ["--format", "chat", "--set", "sistem=x"]),
+        ("--validation is a share", ["--validation", "1.5"]),
+        ("--sample is how many", ["--sample", "0"]),
+    ):
+        mendable(seeddrill("export", finished, "--out", tmp_path / "no.json", *arguments), words)
+    assert not (tmp_path / "no.json").exists()
 
 
 def test_process_says_and_ends_the_same(tmp_path: Path) -> None:

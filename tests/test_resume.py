@@ -123,7 +123,7 @@ def test_export_is_trimmed_to_a_lower_goal(run: Path, tmp_path: Path) -> None:
     counts = []
     for goal in (1, 2, 3):
         replanned(run, goal=goal)
-        counts.append(export(run, tmp_path / "out.json", "alpaca", Existing.REPLACE))
+        counts.append(export(run, tmp_path / "out.json", "alpaca", Existing.REPLACE).records)
         assert {record.item["instruction"] for record in rundir.records(run)} <= {
             record.item["instruction"] for record in rundir.records(run)
         }

@@ -294,8 +294,7 @@ def test_kills_in_a_storm_lose_and_repeat_nothing_but_what_was_in_flight() -> No
     assert lived.pulse.state is RunState.DONE
     settled = sim.settled()
     assert max(Counter((line["s"], line["i"]) for line in settled).values()) == 1
-    faults = {(line["s"], line["fault"]["kind"]) for line in settled if "fault" in line}
-    assert faults <= {("instruct", "malformed")}, "a step that grows draws no second answer"
+    assert not [line["fault"] for line in settled if "fault" in line]
     assert sim.repeated() <= spared
 
 

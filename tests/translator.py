@@ -115,8 +115,9 @@ def answer(body: dict[str, Any], count: int) -> HttpResponse:
 
 
 def instruction(about: list[str]) -> str:
-    words = stream(0, *about).sample(_WORDS, 9)
-    return f"Explain why the {' '.join(words)} matters to everybody."
+    rng = stream(0, *about)
+    words = ["".join(rng.choice(pair) for pair in ("bdfgklmnprst", "aeiou") * 3) for _ in range(9)]
+    return f"Explain {' '.join(words)}."
 
 
 def step_of(body: dict[str, Any]) -> str:

@@ -74,6 +74,7 @@ class Agenda:
         self._retries = Retries()
         self._tries: dict[tuple[str, int], int] = {}
         first = self._tracks[recipe.source_step.name]
+        self._later = [track for track in self._tracks.values() if track is not first]
         self.intake = Intake(first, recipe.last.name, goal, context, yield_min) if first.fed else None
         """Where documents come in; `None` for a recipe that grows."""
         self._head: Head
@@ -115,21 +116,24 @@ class Agenda:
         """Nothing to ask and nothing in flight: the run is finished."""
         if self.in_flight or self._head.over:
             return not self.in_flight
-        return not (self._retries or self._head.open or any(track.open(self._head.limit(track)) for track in self._later()))
+        return not (self._retries or self._head.open or any(track.open(self._head.limit(track)) for track in self._later))
 
     def wants(self, roles: Set[str]) -> bool:
         """Whether anybody of these roles has something to do, now or when a retry is due."""
         mine = [track for track in self._tracks.values() if track.step.role in roles]
         return not self._head.over and (self._retries.waits(roles) or any(self._askable(track) for track in mine))
 
-    def roles_wanted(self) -> set[str]:
-        """Roles that what is left to do needs: of the first step that has work, and of all after it."""
+    def steps_wanted(self) -> list[Step]:
+        """What is left to do needs lanes for these: the first step that has work, and all after it."""
         busy = [track.depth for track in self._tracks.values() if self._busy(track)]
-        return {track.step.role for track in self._tracks.values() if busy and track.depth >= min(busy)}
+        return [track.step for track in self._tracks.values() if busy and track.depth >= min(busy)]
+
+    def roles_wanted(self) -> set[str]:
+        return {step.role for step in self.steps_wanted()}
 
     def unlike_wanted(self) -> set[tuple[str, str]]:
-        """Roles of which something waits that a certain engine must not answer, with that engine."""
-        waiting = {(track.step.role, engine) for track in self._later() if track.apart for engine in track.queue.unlike()}
+        """Steps of which something waits that a certain engine must not answer, with that engine."""
+        waiting = {(track.step.name, engine) for track in self._later if track.apart for engine in track.queue.unlike()}
         return waiting | set(self._retries.unlike())
 
     @property
@@ -143,8 +147,7 @@ class Agenda:
 
     @property
     def kept(self) -> int:
-        """What the goal counts: kept items of the step that grows, or records."""
-        return self._head.kept
+        return self._head.kept  # what the goal counts
 
     @property
     def pool(self) -> Sequence[Item]:
@@ -215,7 +218,7 @@ class Agenda:
     def _end_growth(self) -> None:
         """Once nothing more is to grow, what waits to be proposed again is forgotten."""
         if self._head.drop_waiting():
-            self._retries.drop(self._head.step.role, self._head.step.name)
+            self._retries.drop(self._head.step.name)
 
     def _keep(self, track: Track, item: Item, engine: str) -> None:
         self._head.keep(track, item)
@@ -229,7 +232,8 @@ class Agenda:
 
     def _fresh(self, lane: LaneView) -> Request | None:
         for track in self._deepest_first:
-            mine = track.step.role in lane.roles and track.step.role not in lane.yields
+            yields = track.step.role in lane.yields and not track.apart  # to somebody who might be barred from it
+            mine = track.step.role in lane.roles and not yields and track.step.name not in lane.lacks
             if mine and self._askable(track, lane.engine):
                 request = track.take(lane.engine)
                 return replace(request, try_=self._tries.get((request.step, request.index), 0))
@@ -238,12 +242,9 @@ class Agenda:
     def _askable(self, track: Track, engine: str | None = None) -> bool:
         if track.step is not self._head.step:
             return track.open(self._head.limit(track), engine)
-        later = sum(len(one.items) for one in self._later())
-        waiting = later - sum(len(self._asked[one.step.name]) for one in self._later())
+        later = sum(len(one.items) for one in self._later)
+        waiting = later - sum(len(self._asked[one.step.name]) for one in self._later)
         return waiting <= self._backlog and self._head.wanting(later + len(track.items) - len(track.queue))
-
-    def _later(self) -> list[Track]:
-        return [track for track in self._tracks.values() if track.step is not self._head.step]
 
     def _busy(self, track: Track) -> bool:
         """Whether a step has requests that are not settled yet."""

@@ -67,7 +67,7 @@ class Profile:
     step: str
     role: str
     source: str | None
-    """The step whose kept items are asked about, one request each; `None` for the step that grows."""
+    """The step whose kept items are asked about, one request each; `None` for the step that grows, or asks about documents."""
     kept: Range
     """Items that a request keeps."""
     calls: Range
@@ -97,6 +97,8 @@ class Estimate:
     calls: Range
     tokens_in: Range
     tokens_out: Range
+    characters: Range
+    """Of translations."""
     money: Mapping[tuple[str, str], Range]
     """By lane that has prices, and role."""
     hours: Range | None
@@ -128,9 +130,18 @@ class _Load:
     """Seconds that its calls are in flight, all together."""
 
 
-def estimate(goal: int, profiles: Sequence[Profile], lanes: Sequence[LaneFacts]) -> Estimate:
-    """What it takes to keep `goal` items of the step that grows, and all that follows from them."""
-    requests = _requests(goal, profiles)
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """How far a run goes: to so many kept items of the step that grows; or over so many documents, or until they have given
+    `goal` records."""
+
+    goal: int | None
+    documents: int | None = None
+
+
+def estimate(whole: Whole, profiles: Sequence[Profile], lanes: Sequence[LaneFacts]) -> Estimate:
+    """What all of it takes."""
+    requests = _requests(whole, profiles)
     calls = _sum(requests[one.step].times(one.calls) for one in profiles)
     used = {name: _sum(requests[one.step].times(one.usage.get(name, NONE)) for one in profiles) for name in TOKENS}
     shares = {one.role: _shares(one, lanes) for one in profiles}
@@ -140,6 +151,7 @@ def estimate(goal: int, profiles: Sequence[Profile], lanes: Sequence[LaneFacts])
         calls=calls,
         tokens_in=_sum((used["tokens_in"], used["tokens_cached"])),
         tokens_out=_sum((used["tokens_out"], used["tokens_reasoning"])),
+        characters=used["characters"],
         money={key: Range(low[0][key], high[0][key]) for key in low[0]},
         hours=Range(bound_low[0] / 3600, bound_high[0] / 3600) if bound_high[1] else None,
         bound=bound_high[1],
@@ -160,18 +172,33 @@ def _sum(ranges: Iterable[Range]) -> Range:
     return Range(sum(map(_low, every)), sum(map(_high, every)))
 
 
-def _requests(goal: int, profiles: Sequence[Profile]) -> dict[str, Range]:
-    """Requests by step. The better growth keeps, the fewer it needs."""
+def _requests(whole: Whole, profiles: Sequence[Profile]) -> dict[str, Range]:
+    """Requests by step. The better growth keeps, the fewer it needs; the more a document gives, the fewer of them."""
     items: dict[str, Range] = {}
     requests: dict[str, Range] = {}
     for one in profiles:
-        if one.source is None:
+        if one.source is None and whole.documents is not None:
+            requests[one.step] = _documents(whole.goal, whole.documents, profiles)
+            items[one.step] = requests[one.step].times(one.kept)
+        elif one.source is None:
+            goal = whole.goal or 0
             requests[one.step] = Range(math.ceil(goal / one.kept.high), math.ceil(goal / max(one.kept.low, 1e-3)))
             items[one.step] = Range(goal, goal)
         else:
             requests[one.step] = items[one.source]
             items[one.step] = requests[one.step].times(one.kept)
     return requests
+
+
+def _documents(goal: int | None, most: int, profiles: Sequence[Profile]) -> Range:
+    """Of a chain of steps, each feeding the next."""
+    if goal is None:
+        return Range(most, most)
+    records = Range(1.0, 1.0)
+    for one in profiles:
+        records = records.times(one.kept)
+    low, high = (min(most, math.ceil(goal / max(each, 1e-3))) for each in (records.high, records.low))
+    return Range(low, high)
 
 
 def _shares(profile: Profile, lanes: Sequence[LaneFacts]) -> Shares:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from engine.core.aimd import Aimd
 from engine.core.habits import Habits
 from engine.core.limits import Dimension, Reading
+from engine.core.slicing import MINUTE, Slicing, Weight
 from engine.core.types import Quota, Usage
 from engine.core.window import Charge, Meter, Window
 
@@ -71,8 +73,14 @@ _TOLD = {
     Dimension.CHARACTERS: "characters_per_minute",
 }
 """The quota that a server's word about a dimension is about."""
-_LATE = ("tokens_per_minute", "tokens_in_per_minute", "tokens_out_per_minute")
-"""What a vendor that counts usage can count only when the answer is there."""
+_LATE: Mapping[str, Callable[[Usage], float]] = MappingProxyType(
+    {
+        "tokens_per_minute": lambda usage: usage.prompt,
+        "tokens_in_per_minute": lambda usage: usage.prompt,
+        "tokens_out_per_minute": lambda usage: 0.0,
+    }
+)
+"""What a vendor that counts usage can count in full only when the answer is there, and what it counts at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +145,13 @@ class Ledger:
         self.aimd = aimd or Aimd(quota.concurrent or math.inf, quota.concurrent or math.inf)
         self._habits = Habits()
         self._meters: dict[str, Meter] = {}
+        self._slicing = Slicing(self._meters, quota.slice)
         self._leases = Leases()
         for name in PERIODS:
             if (limit := getattr(quota, name)) is not None:
                 self._open(name, limit * (1 - quota.headroom))
         self._in_flight: dict[int, Ticket] = {}
         self._paused_until = -math.inf
-        self._strict = False
 
     @property
     def in_flight(self) -> int:
@@ -161,13 +169,14 @@ class Ledger:
         if len(self._in_flight) + 1 > max(1.0, self.aimd.limit):
             return math.inf
         usage = self._weigh(usage)
-        waits = (meter.wait(weight(usage, name), now) for name, meter in self._meters.items())
+        waits = (meter.wait(weight(usage, name), now, self._at_once(usage, name)) for name, meter in self._meters.items())
         return max(self._paused_until - now, 0.0, *waits)
 
     def charge(self, usage: Usage, now: float) -> Ticket:
         ticket, expected = Ticket(usage, now, {}), self._weigh(usage)
+        self._slicing.sent(now)
         for name, meter in self._meters.items():
-            ticket.charges[name] = meter.charge(weight(expected, name), now)
+            ticket.charges[name] = meter.charge(weight(expected, name), now, self._at_once(expected, name))
             self._leases.use(name, weight(expected, name))
         self._in_flight[id(ticket)] = ticket
         self.aimd.acquired(len(self._in_flight))
@@ -191,7 +200,7 @@ class Ledger:
             used = weight(real, name)
             self._leases.use(name, used - charge.weight)
             if self.quota.counts == "used" and name in _LATE:
-                meter.count_late(charge, used, now)
+                meter.count_late(charge, used, used - self._at_once(real, name), now)
             else:
                 meter.correct(charge, used, now)
 
@@ -222,13 +231,20 @@ class Ledger:
                 ours = window.limit - window.used(now)
                 left = reading.remaining - reading.limit * self.quota.headroom - window.since(ticket.t)
                 others = ours - max(0.0, left)
-                if others > max(0.05 * window.limit, 2 * weight(ticket.usage, name)):
-                    window.shared(others, now + min(window.period, reading.reset_seconds or window.period))
+                reset = min(window.period, reading.reset_seconds or window.period)
+                small = self._meters[name].small(reading.remaining, reset, reading.limit, now)
+                if others > max(0.05 * window.limit, 2 * weight(ticket.usage, name)) and not small:
+                    window.shared(others, now + reset)
 
     def refused(self, ticket: Ticket, readings: Iterable[Reading], now: float) -> None:
         """A rate refusal. The quota that is nearest to its limit is believed to be what was accepted, unless headers said better;
         where none is near, too many calls are in flight at once."""
-        told = any(reading.remaining is not None for reading in readings)
+        told = [one for one in readings if one.remaining is not None]
+        left = {_TOLD[one.dimension]: one.remaining or 0 for one in told if _of_a_minute(one)}
+        expected = self._weigh(ticket.usage)
+        weights = {name: Weight(weight(expected, name), self._at_once(expected, name)) for name in self._meters}
+        if self._slicing.refused(ticket.t, weights, left, now):
+            return
         windows = {name: meter.window for name, meter in self._meters.items() if name not in LEASED}
         fills = {name: window.used(now) / window.limit for name, window in windows.items()}
         name = max(fills, key=fills.__getitem__, default=None)
@@ -239,11 +255,7 @@ class Ledger:
         if fills[name] >= 0.5:
             if not told:
                 window.refused(window.used(now) - self._pending(name), now)
-        elif not self._strict:
-            self._strict, expected = True, self._weigh(ticket.usage)
-            for one, meter in self._meters.items():
-                meter.mind_seconds(weight(expected, one) if one != "requests_per_minute" else 0.0)
-        elif (pace := window.recent(RECENTLY, now) * window.period / RECENTLY) > NEAR * window.limit:
+        elif (pace := window.pace(RECENTLY, now)) > NEAR * window.limit:
             window.refused(0.95 * pace, now)
         else:
             self.aimd.cut(now)
@@ -263,9 +275,16 @@ class Ledger:
     def pause(self, until: float) -> None:
         """Send nothing before `until`; a shorter pause never ends a longer one."""
         self._paused_until = max(self._paused_until, until)
+        self._slicing.rested()
+
+    @property
+    def slice(self) -> float | None:
+        """Seconds of the slices that are minded, declared or learnt."""
+        return self._slicing.seconds
 
     def retune(self, quota: Quota) -> None:
         """Another quota from now on; what was sent stays counted."""
+        self._slicing.declare(quota.slice)
         for name in PERIODS:
             limit = getattr(quota, name)
             if name in self._meters:  # one that is taken away stays, without a limit: it may come back
@@ -305,8 +324,13 @@ class Ledger:
         expected = self._habits.expected(usage)
         return expected if self.quota.counts == "used" else replace(expected, tokens_out=usage.tokens_out)
 
+    def _at_once(self, usage: Usage, name: str) -> float:
+        """What of a call counts when it comes; the rest, where the vendor counts what was used, when its answer is there."""
+        late = self.quota.counts == "used" and name in _LATE
+        return _LATE[name](usage) if late else weight(usage, name)
+
     def _open(self, name: str, limit: float) -> None:
-        slice = self.quota.slice if PERIODS[name] == 60 else None
+        slice = self._slicing.seconds if PERIODS[name] == MINUTE else None
         self._meters[name] = Meter(limit, PERIODS[name], slice, spread=name not in LEASED)
         if name in LEASED:
             self._leases.left[name] = 0.0

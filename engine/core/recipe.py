@@ -122,6 +122,8 @@ class Step:
     at after `gate`, before the first call. Only for a step of `INPUT`."""
     asks: tuple[type, ...] = (Chat, Completion)
     """Kinds of call that `ask` makes: a lane serves the step if its provider takes one of them."""
+    pair: Callable[[Any], tuple[str, str]] | None = None
+    """Given the options, the languages that it translates from and into, if it does."""
     apart: Callable[[Any], str | None] | None = None
     """Given the options, the earlier step whose answer must come from another provider than this step's, if there is one."""
     checks: tuple[Callable[[Item, Ask], str | None], ...] = ()
@@ -133,7 +135,7 @@ class Step:
     unique: str | None = None
     """The field that must not resemble any earlier one."""
     tries: int = 1
-    """How many answers are drawn at the most when they cannot be read."""
+    """How many answers are drawn at the most when `read` can make nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from engine.core.numerals import changed
 from engine.core.parts import sentences
 from engine.core.repeats import repeats
 from engine.core.score import chrf, rouge_l
-from engine.core.scripts import letters_of, primary, scripts, share_of, traditional
+from engine.core.scripts import letter, primary, scripts, share_of, traditional
 from engine.core.text import words
 from engine.core.verbatim import MARKS, marks, plain
 
@@ -139,10 +139,10 @@ _QUOTED = re.compile(r"[\"“][^\"“”\n]{1,40}[\"”]|「[^「」\n]{1,20}」
 
 def _spoken(text: str, language: str) -> list[str]:
     """The words of a text that are written as the language writes, as they stand there; characters where it has no spaces."""
-    found = _WORD.findall(plain(text))
+    found, own = _WORD.findall(plain(text)), letter(language)
     if scripts(language)[0] in _DENSE:
-        found = [letter for word in found for letter in word]
-    return [word for word in found if word == _GAP or letters_of(language, word[0])]
+        found = [sign for word in found for sign in word]
+    return [word for word in found if word == _GAP or own.match(word)]
 
 
 def _longest_run(a: list[str], b: list[str]) -> int:

@@ -61,9 +61,14 @@ def scripts(language: str) -> tuple[str, ...]:
     return _WRITTEN_IN.get(primary(language), ("Latin",))
 
 
+def letter(language: str) -> re.Pattern[str]:
+    """Finds one letter of the language's scripts."""
+    return _LETTERS[scripts(language)]
+
+
 def letters_of(language: str, text: str) -> int:
     """How many letters of `text` belong to the language's scripts."""
-    return len(_LETTERS[scripts(language)].findall(text))
+    return len(letter(language).findall(text))
 
 
 def share_of(language: str, text: str) -> float:

@@ -25,6 +25,9 @@ NOTHING = Verdict((), ())
 NO_USAGE = Usage()
 PARK_AFTER = 120.0
 """A hint of more seconds than this parks the account."""
+UNREADABLE = 3
+"""Answers that are drawn at the most where what came was no answer at all, even of a step that takes each as it is: a body that
+was garbled on its way is no reason to lose a question."""
 PATIENT = (FaultKind.RATE, FaultKind.BURST, FaultKind.QUOTA)
 """Faults whose long hint is about the account. One overloaded answer is about one request: the breaker sees to the others."""
 
@@ -139,7 +142,7 @@ class Settler:
                 self.agenda.give_back(replace(request, avoid=heard.lane), now)
             case retry.Smaller(scale):
                 self.agenda.give_back(replace(request, scale=scale, calls=(), heard=()), now)
-            case retry.Anew() if request.try_ + 1 < self.agenda.recipe.step(request.step).tries:
+            case retry.Anew() if request.try_ + 1 < max(UNREADABLE, self.agenda.recipe.step(request.step).tries):
                 return self._again(heard, "answer", now)
             case _:
                 return [*self._booked(heard, fault), self._settle(heard, NOTHING)]

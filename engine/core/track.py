@@ -205,10 +205,10 @@ class Track:
 
 
 class Retries:
-    """Requests that wait for their next attempt, by role and by who must not answer them, the one that is due first on top."""
+    """Requests that wait for their next attempt, by role, step and who must not answer them, the first one due on top."""
 
     def __init__(self) -> None:
-        self._heaps: defaultdict[tuple[str, str], list[tuple[float, int, Request]]] = defaultdict(list)
+        self._heaps: defaultdict[tuple[str, str, str], list[tuple[float, int, Request]]] = defaultdict(list)
         self._order = 0
 
     def __bool__(self) -> bool:
@@ -216,7 +216,7 @@ class Retries:
 
     def push(self, role: str, due: float, request: Request) -> None:
         self._order += 1
-        heapq.heappush(self._heaps[role, request.unlike], (due, self._order, request))
+        heapq.heappush(self._heaps[role, request.step, request.unlike], (due, self._order, request))
 
     def pop(self, lane: LaneView, now: float) -> Request | None:
         """The first one that is due for this lane. One that should go elsewhere is in nobody's way for long: see `AVOID`."""
@@ -227,24 +227,22 @@ class Retries:
 
     def waits(self, roles: Set[str]) -> bool:
         """Whether there is one of these roles, due or not."""
-        return any(heap for (role, _), heap in self._heaps.items() if role in roles)
+        return any(heap for (role, _, _), heap in self._heaps.items() if role in roles)
 
-    def drop(self, role: str, step: str) -> None:
+    def drop(self, step: str) -> None:
         """Forget a step's requests."""
-        for (its, _), heap in self._heaps.items():
-            if its == role:
-                heap[:] = [entry for entry in heap if entry[2].step != step]
-                heapq.heapify(heap)
+        for key in [key for key in self._heaps if key[1] == step]:
+            del self._heaps[key]
 
     def due(self, lane: LaneView) -> float:
         """When the next one that this lane may take is due; `inf` without one."""
         return min((_due(heap[0][0], heap[0][2], lane) for heap in self._mine(lane)), default=math.inf)
 
     def unlike(self) -> Iterator[tuple[str, str]]:
-        """Roles with the engines that must not answer something that waits."""
-        return (key for key, heap in self._heaps.items() if key[1] and heap)
+        """Steps with the engines that must not answer something that waits."""
+        return ((step, unlike) for (_, step, unlike), heap in self._heaps.items() if unlike and heap)
 
     def _mine(self, lane: LaneView) -> Iterator[list[tuple[float, int, Request]]]:
-        for (role, unlike), heap in self._heaps.items():
-            if heap and role in lane.roles and (not unlike or unlike != lane.engine):
+        for (role, step, unlike), heap in self._heaps.items():
+            if heap and role in lane.roles and step not in lane.lacks and (not unlike or unlike != lane.engine):
                 yield heap

@@ -183,6 +183,8 @@ class LanePlan:
     """What the vendor asks; 0 for a server of one's own."""
     price_of: str | None = None
     """A model in the list of prices whose row holds for this lane; without it and `price`, that of `model`, if there is one."""
+    license: str | None = None
+    """What the model's terms say of its answers, in the user's words or as an SPDX name; told on the card of an export."""
     stream: bool = False
     """Whether answers come as they are made: loops are cut off early, and what a broken answer had is kept."""
     reasoning_tokens: int = 0
@@ -224,12 +226,14 @@ class Request:
     """Replies to the first calls, where a later one failed: they are not asked again."""
     avoid: str | None = None
     """Lane that should not be asked again."""
-    pair: tuple[str, str] | None = None  # languages of a translation, source and target
+    pair: tuple[str, str] | None = None
+    """Languages of a translation, source and target."""
     scale: float = 1.0
     """Factor on `max_tokens`, lowered when the provider says that the request is too big."""
     waited: float = 0.0
-    """Seconds spent on failed attempts so far, waits included, while a lane was open; `attempts` counts them."""
+    """Seconds spent on failed attempts so far, waits included, while a lane was open."""
     attempts: int = 0
+    """Failed attempts so far."""
     failed_at: tuple[str, int] | None = None
     """Lane of the last failed attempt, and how many answers it had given by then."""
     suspect: bool = False
@@ -261,6 +265,7 @@ class Heard:
     skipped: str | None = None
     """Why nothing was asked at all."""
     engine: str = ""
+    """Who was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +294,8 @@ class Settled:
     """What the other replies cost, in nano-units of the plan's currency at that time's prices."""
     item: Item | None = None
     """The document that it is about, in a step that asks about the input: nobody needs the input again to read the journal."""
-    engine: str = ""  # who answered, where another step has to be answered by somebody else
+    engine: str = ""
+    """Who answered, where another step has to be answered by somebody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +354,8 @@ class LaneView:
     """Roles of which a cheaper or heavier lane has room just now, so that new work is left to it; retries are not."""
     engine: str = ""
     """Provider, address and model: lanes that are the same engine make the same mistakes."""
+    lacks: frozenset[str] = frozenset()
+    """Steps of its roles that it cannot serve: it does not have the languages."""
 
 
 def prompt_text(calls: tuple[Call, ...]) -> str:

@@ -9,6 +9,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from engine.core.slices import Log, Sent, Slices
+
 MARGIN = 0.25
 """Seconds that a sent weight counts beyond its window: a request may take this much longer to the server than a later one. Of
 windows shorter than a minute it is a share, see `margin`."""
@@ -19,8 +21,10 @@ SLACK = 0.2
 """Seconds by which a call may come before its place in that even row."""
 FINE = 0.975
 """Likewise where each second counts, and without slack: a little below the mean, as calls do not travel equally fast."""
-COARSE = 0.05
-"""Share of a second's part of a minute from which on calls do not fit into it like sand."""
+BRIM = 0.99
+"""Likewise where a bucket holds little: nearly full, it bears it that calls do not travel equally fast."""
+SMALL, ALIKE = 1 / 6, 2.0
+"""A bucket that holds less than this share of a minute's limit is small, once it has seemed so for so many seconds."""
 GROWTH = 1.05
 """What is believed of a limit grows by this factor, once a period, twice as rarely after each time that it proved wrong."""
 RAREST = 16
@@ -49,7 +53,7 @@ class Window:
     def __init__(self, limit: float, period: float) -> None:
         self.limit = self.declared = limit
         self.period = period
-        self._margin = margin(period)
+        self.margin = margin(period)
         self._charges: deque[Charge] = deque()
         self._total = 0.0
         self._grows = math.inf
@@ -75,11 +79,12 @@ class Window:
         for charge in self._charges:
             excess -= charge.weight
             if excess <= 1e-9:
-                return max(0.0, charge.t + self.period + self._margin - now)
-        return max(0.0, self._charges[-1].t + self.period + self._margin - now) if not others else math.inf
+                return max(0.0, charge.t + self.period + self.margin - now)
+        return max(0.0, self._charges[-1].t + self.period + self.margin - now) if not others else math.inf
 
-    def charge(self, weight: float, now: float) -> Charge:
-        charge = Charge(now, weight)
+    def charge(self, weight: float, t: float) -> Charge:
+        """It was sent at `t`, or with the last charge where that was later."""
+        charge = Charge(max(t, self._charges[-1].t) if self._charges else t, weight)
         self._charges.append(charge)
         self._total += weight
         return charge
@@ -99,9 +104,10 @@ class Window:
         """Others have used so much of it, which counts until that time; the newest word is the one that holds."""
         self._others = (others, until)
 
-    def recent(self, seconds: float, now: float) -> float:
-        """What was sent in the last so many seconds."""
-        return self.since(now - seconds)
+    def pace(self, seconds: float, now: float) -> float:
+        """What a period sees at the rate of the last so many seconds, or of those since the first charge where they are fewer."""
+        spans = min(seconds, now - self._charges[0].t) if self._charges else 0.0
+        return self.since(now - seconds) * self.period / max(1.0, spans)
 
     def since(self, t: float) -> float:
         """What was sent after `t`."""
@@ -137,7 +143,7 @@ class Window:
                 self._caution = max(1, self._caution // 2)  # the growth before this one was borne
             self.limit, self._grew = min(self.declared, self.limit * GROWTH), now
             self._grows = now + self.period * self._caution if self.limit < self.declared else math.inf
-        horizon = now - self.period - self._margin
+        horizon = now - self.period - self.margin
         while self._charges and self._charges[0].t <= horizon:
             self._total -= self._charges.popleft().weight
         if not self._charges:
@@ -163,59 +169,87 @@ class Pace:
 
 
 class Meter:
-    """One quota of an account: its window, the even row within it, and a window for its slices where these count too.
+    """One quota of an account: its window, the even row within it, and its slices where these count too.
 
     `slice` is in seconds; without `spread` there is no row, as for a day's quota.
     """
 
     def __init__(self, limit: float, period: float, slice: float | None = None, *, spread: bool = True) -> None:
         self.window = Window(limit, period)
-        self._slice = Window(limit * slice / period, slice) if slice is not None else None
+        self.slices: Slices | None = None
+        self._log = Log()
+        self.spread = spread
         self._pace = Pace() if spread else None
-        self._fine = slice is not None or period <= 1
+        self._usual = PACE if period > 1 else FINE
         self._eased = -math.inf
+        self._brim: tuple[float, float] | None = None
+        """What a server's bucket seemed to hold, and since when."""
+        if slice is not None:
+            self.cut(slice)
 
-    def wait(self, weight: float, now: float) -> float:
-        """Seconds until `weight` may be sent; 0.0 if now."""
+    @property
+    def share(self) -> float:
+        """Of a slice."""
+        return self.window.limit * self.slices.seconds / self.window.period if self.slices is not None else math.inf
+
+    def wait(self, weight: float, now: float, at_once: float | None = None) -> float:
+        """Seconds until `weight` may be sent; 0.0 if now. `at_once` is what of it counts when it comes, if not all."""
         waits = [self.window.wait(weight, now)]
-        if self._slice is not None:
-            waits.append(self._slice.wait(weight, now))
+        if self.slices is not None:
+            sent = weight if at_once is None else at_once
+            waits.append(self.slices.wait(sent, self.share * self._ease(now), now))
         if self._pace is not None:
-            waits.append(self._pace.wait(now, 0.0 if self._fine else SLACK))
+            slack = self.slices.seconds if self.slices is not None else SLACK if self._usual == PACE else 0.0
+            waits.append(self._pace.wait(now, slack))
         return max(waits)
 
-    def charge(self, weight: float, now: float) -> Charge:
-        if self._slice is not None:
-            self._slice.charge(weight, now)
+    def charge(self, weight: float, now: float, at_once: float | None = None) -> Charge:
+        sent = weight if at_once is None else at_once
         if self._pace is not None:
             self._pace.charge(self._seconds(weight, now), now)
-        return self.window.charge(weight, now)
+            self._log.add(Sent(now, sent))
+        if self.slices is None:
+            return self.window.charge(weight, now)
+        self.slices.charge(sent, now)
+        return self.window.charge(weight, self.slices.begin(now))  # a slice is a whole: it counts from its beginning
 
     def correct(self, charge: Charge, weight: float, now: float) -> None:
         """Replace an estimate by what was really used, at the time it was sent."""
         if self._pace is not None:
             self._pace.credit(self._seconds(charge.weight - weight, now))
+        if self.slices is not None:
+            self.slices.correct(weight - charge.weight, charge.t)
         self.window.correct(charge, weight)
 
-    def count_late(self, charge: Charge, weight: float, now: float) -> None:
-        """Likewise, at the time when it was known."""
-        self.correct(charge, weight, now)
+    def count_late(self, charge: Charge, weight: float, late: float, now: float) -> None:
+        """Likewise, at the time when it was known; `late` is what of it the server had not counted before."""
+        if self._pace is not None:
+            self._pace.credit(self._seconds(charge.weight - weight, now))
         self.window.correct(charge, 0.0)
         self.window.charge(weight, now)
+        self._log.add(Sent(now, late, late=True))
+        if self.slices is not None:
+            self.slices.charge(late, now)
 
-    def mind_seconds(self, weight: float) -> None:
-        """Refused with room left in the minute: each second of it counts. Calls so heavy that they do not fit into a second like
-        sand are kept apart by a window; `weight` is that of one of them."""
-        self._fine = True
-        share = self.window.limit / self.window.period
-        if self._slice is None and self.window.period == 60 and COARSE * share < weight < share:
-            self._slice = Window(share, 1.0)
+    def cut(self, seconds: float | None) -> None:
+        """Mind slices of so many seconds from now on, or none."""
+        self.slices = None if seconds is None else Slices(seconds, self._log)
+        self.window.margin = margin(self.window.period) if seconds is None else 0.0
+
+    def small(self, remaining: float, reset: float, limit: float, now: float) -> bool:
+        """Whether the server's bucket holds seconds of its limit, and not the whole: what is left and what will have been
+        refilled when it is full again come to the same little sum each time. Of a window that is nearly over they would not."""
+        holds = remaining + reset * limit / self.window.period
+        if self._brim is None or not math.isclose(holds, self._brim[0], rel_tol=0.1, abs_tol=2) or holds > SMALL * limit:
+            self._brim = (holds, now)
+        if now < self._brim[1] + ALIKE:
+            return False
+        self._usual = BRIM
+        return True
 
     def retune(self, limit: float) -> None:
         """Another limit from now on; what was sent stays counted, and the row begins anew."""
         self.window.retune(limit)
-        if self._slice is not None:
-            self._slice.retune(limit * self._slice.period / self.window.period)
         if self._pace is not None:
             self._pace = Pace()
 
@@ -223,7 +257,9 @@ class Meter:
         """Half the pace for a while, and back to the whole of it within a minute."""
         self._eased = now
 
+    def _ease(self, now: float) -> float:
+        return min(1.0, 0.5 + (now - self._eased) / 120) if now < self._eased + 60 else 1.0
+
     def _seconds(self, weight: float, now: float) -> float:
         """Seconds of the even row that a weight takes."""
-        eased = min(1.0, 0.5 + (now - self._eased) / 120) if now < self._eased + 60 else 1.0
-        return weight * self.window.period / (self.window.limit * (FINE if self._fine else PACE) * eased)
+        return weight * self.window.period / (self.window.limit * self._usual * self._ease(now))

@@ -12,11 +12,10 @@ from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
-from engine.core import filters, parse
+from engine.core import filters, in_json, parse
 from engine.core.marks import MARKS
 from engine.core.recipe import GROW, Ask, Draw, Recipe, Step
 from engine.core.types import Call, Decoding, Draft, Item, Reply, Stop, Style
-from engine.recipes import in_json
 from engine.recipes.self_instruct import as_published, one_line, question
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]

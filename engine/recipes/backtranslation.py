@@ -120,6 +120,15 @@ def pivot_of(options: Any) -> str:
     return str(options.pivot or ("zh" if primary(options.language) == "en" else "en"))
 
 
+def there(options: Any) -> tuple[str, str]:
+    """The languages of the way there."""
+    return str(options.language), pivot_of(options)
+
+
+def back(options: Any) -> tuple[str, str]:
+    return pivot_of(options), str(options.language)
+
+
 # translate: into the pivot
 
 
@@ -251,7 +260,17 @@ def no_copy(item: Item, ask: Ask) -> str | None:
     asked, text = words(item["instruction"]), words(item["output"])
     if (score := rouge_l(asked, text)) >= options.copy_max:
         return f"copy ({round(score, 3)})"
-    return "copy (a part of the text)" if len(asked) > 3 and f" {' '.join(asked)} " in f" {' '.join(text)} " else None
+    return "copy (a part of the text)" if _within(asked, text) else None
+
+
+def no_example(item: Item, ask: Ask) -> str | None:
+    """The instruction is one of the prompt's own examples, as small models answer that are at a loss."""
+    return "example" if _within(words(item["instruction"]), words(ask.context.templates["instruct.demos"])) else None
+
+
+def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
+    """Whether tokens stand in a row in others; three and fewer may do so by chance."""
+    return len(part) > 3 and f" {' '.join(part)} " in f" {' '.join(whole)} "
 
 
 def to_record(item: Item) -> Item:
@@ -281,6 +300,7 @@ RECIPE = Recipe(
             ask=ask_forward,
             read=read_forward,
             asks=(Translation,),
+            pair=there,
             gate=worthy,
             distinct=same_text,
             tries=2,
@@ -292,6 +312,7 @@ RECIPE = Recipe(
             ask=ask_back,
             read=read_back,
             asks=(Translation,),
+            pair=back,
             apart=another_engine,
             tries=2,
         ),
@@ -301,7 +322,7 @@ RECIPE = Recipe(
             role="write",
             ask=ask_instruction,
             read=read_instruction,
-            checks=(own_language, no_copy),
+            checks=(own_language, no_example, no_copy),
             subjects=("instruction", "record"),
             unique="instruction",
             tries=2,

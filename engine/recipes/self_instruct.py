@@ -12,13 +12,12 @@ from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
-from engine.core import filters, parse
+from engine.core import filters, in_json, parse
 from engine.core.marks import MARKS
 from engine.core.parse import Malformed, Pair
 from engine.core.recipe import GROW, Ask, Draw, Recipe, Step, messages
 from engine.core.text import collapse
 from engine.core.types import Call, Chat, Completion, Decoding, Draft, Item, Reply, Stop, Style
-from engine.recipes import in_json
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]

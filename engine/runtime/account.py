@@ -6,6 +6,7 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -22,6 +23,7 @@ from engine.core.http import HttpRequest, HttpResponse, Route, Stamp
 from engine.core.limits import Reading, readings
 from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
+from engine.core.slices import rest
 from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Style, Usage, total
 from engine.core.window import PACE
 from engine.runtime.keys import Key, found, without
@@ -35,6 +37,11 @@ UNRATED, MOST = 1000, 4000
 """Calls in flight for an account with a quota that says nothing of them: without a rate of requests; and at the most for five
 minutes of that rate."""
 LONGEST_PAUSE = 60.0
+LATELY = 16
+"""Calls of which the lightest is what the next one is taken to weigh: a heavier one then waits in hand, while a light one would
+have waited for the room of a heavy one."""
+LATE = 0.05
+"""Seconds by which timers come late, now and then."""
 
 
 class LaneState(Enum):
@@ -65,6 +72,9 @@ class Lane:
     """What it costs, in any unit that all lanes share: the cheaper one is asked first."""
     held: str | None = None
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
+
+    lacks: frozenset[str] = frozenset()
+    """Steps of its roles that it cannot serve: it does not have the languages."""
 
     @property
     def engine(self) -> str:
@@ -126,7 +136,9 @@ class Account:
     _refusals: int = 0
     _taught: bool = False
     """A refusal was learnt from, and no answer has come since."""
-    _usual: Usage = field(default_factory=Usage)
+    _lately: deque[Usage] = field(default_factory=lambda: deque(maxlen=LATELY), repr=False)
+    _light: Usage = field(default_factory=Usage)
+    """The lightest of these."""
     _place: anyio.CancelScope | None = field(default=None, repr=False)
     """The last wait for a place in the row."""
 
@@ -138,10 +150,10 @@ class Account:
         waiting = lane.held is not None or self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
         return LaneState.PAUSED if waiting else LaneState.OPEN
 
-    def opening(self, now: float) -> float:
-        """Seconds until a call as heavy as the last one may start; `inf` until a call in flight ends."""
-        waits = (self.ledger.wait(self._usual, now), self.breaker.wait(self.ledger.in_flight, now), self.parked_until - now)
-        return max(waits)
+    def opening(self, now: float, usage: Usage | None = None) -> float:
+        """Seconds until a call may start that weighs so much, or no more than any of late; `inf` until a call in flight ends."""
+        wait = self.ledger.wait(self._light if usage is None else usage, now)
+        return max(wait, self.breaker.wait(self.ledger.in_flight, now), self.parked_until - now)
 
     def has_room(self, now: float) -> bool:
         """Whether it would take new work at this moment."""
@@ -167,15 +179,19 @@ class Account:
         """Go by another quota at once, as a plan would say it; whoever waits for a place in the row gets one in the new row."""
         for lane in self.lanes:
             lane.plan = replace(lane.plan, quota=quota)
-        whole = declared(quota)
-        self.ledger.retune(whole)
-        self.spacing = spacing(whole)
+        self.ledger.retune(declared(quota))
+        self._respace()
+
+    def _respace(self) -> None:
+        self.spacing = spacing(replace(self.ledger.quota, slice=self.ledger.slice))
         if self._place is not None:
             self._place.cancel()
 
     def weigh(self, lane: Lane, calls: tuple[Call, ...]) -> Usage:
-        self._usual = total([lane.provider.weigh(call) for call in calls])
-        return self._usual
+        usage = total([lane.provider.weigh(call) for call in calls])
+        self._lately.append(usage)
+        self._light = lightest(self._lately)
+        return usage
 
     async def attempt(
         self, lane: Lane, call: Call, wire: Sender, timeouts: Timeouts, now: Callable[[], float], on_line: OnLine = nothing
@@ -241,8 +257,10 @@ class Account:
         since the first: a server that turns everything away says nothing of how much it would take."""
         fresh = not self.ledger.paused(now)
         if fresh and fault.kind is FaultKind.RATE and not self._taught:
-            self._taught = True
+            self._taught, before = True, self.ledger.slice
             self.ledger.refused(ticket, told, now)
+            if self.ledger.slice != before:
+                self._respace()
         elif fresh and fault.kind is FaultKind.BURST:
             self.ledger.ease(now)
         pause = fault.retry_after
@@ -262,16 +280,18 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         if other is lane or not other.working or not other.roles & lane.roles:
             continue
         alone = False
-        if other.rank < lane.rank and not any(one is lane for one in account.lanes) and account.has_room(now):
+        if other.rank < lane.rank and not other.lacks and not any(one is lane for one in account.lanes) and account.has_room(now):
             yields |= other.roles
-    return LaneView(lane.name, lane.roles, alone, yields, lane.engine)
+    return LaneView(lane.name, lane.roles, alone, yields, lane.engine, lane.lacks)
 
 
 def spacing(quota: Quota) -> AsyncLimiter | None:
-    """Even spacing at about the quota's mean rate of requests, `None` without one.
+    """Even spacing at about the quota's mean rate of requests, `None` without one; faster where there are slices, which rest
+    after they have sent.
 
-    Weight 1 and one waiter, the case in which aiolimiter is exact; above 200 a second in steps of 50 ms, since timers are
-    not finer than a few milliseconds. The windows of the ledger stay the law; this keeps bursts away from the server.
+    Weight 1 and one waiter, the case in which aiolimiter is exact. Its level falls by the clock, so that what a late timer has
+    missed is made up for at once, up to the requests of `LATE` seconds; and timers are not finer than a few milliseconds. The
+    windows of the ledger stay the law; this keeps bursts away from the server.
     """
     rates = [
         limit / period * (1 - quota.headroom)
@@ -284,7 +304,20 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
     if not rates:
         return None
     rate = min(rates) * PACE
-    return AsyncLimiter(rate / 20, 0.05) if rate > 200 else AsyncLimiter(1, 1 / rate)
+    if quota.slice is not None:
+        rate *= quota.slice / (quota.slice - rest(quota.slice))
+    at_once = 1 + rate * LATE
+    return AsyncLimiter(at_once, at_once / rate)
+
+
+def lightest(usages: Sequence[Usage]) -> Usage:
+    """The least of each measure."""
+    return Usage(
+        requests=min(usage.requests for usage in usages),
+        tokens_in=min(usage.tokens_in for usage in usages),
+        tokens_out=min(usage.tokens_out for usage in usages),
+        characters=min(usage.characters for usage in usages),
+    )
 
 
 def says_nothing(quota: Quota) -> bool:

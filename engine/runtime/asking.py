@@ -117,7 +117,7 @@ class Asking:
     async def _charged(self, account: Account, lane: Lane, usage: Usage, bill: Bill) -> Ticket | None:
         """`None` once the run stops, the account closes or parks, or its money is spent: others may have room."""
         while self._open and lane.working and self._till.serves(bill) and anyio.current_time() >= account.parked_until:
-            if (wait := account.opening(anyio.current_time())) > 0:
+            if (wait := account.opening(anyio.current_time(), usage)) > 0:
                 await self._bell.wait(wait)
                 continue
             if account.ledger.lacks(usage):
@@ -127,7 +127,7 @@ class Asking:
                 continue
             await account.space()
             now = anyio.current_time()
-            if self._open and lane.working and account.opening(now) <= 0 and self._till.short(bill) is None:
+            if self._open and lane.working and account.opening(now, usage) <= 0 and self._till.short(bill) is None:
                 self._till.reserve(bill)
                 return account.ledger.charge(usage, now)
         return None

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.core.agenda import Agenda
 from engine.core.budget import RUN, Standing, of_lane
+from engine.core.recipe import Step
 from engine.core.till import Till
 from engine.runtime.account import Account, Lane
 
@@ -81,23 +82,26 @@ def ended(agenda: Agenda, lanes: Sequence[Lane], till: Till) -> tuple[RunState, 
         return (RunState.STALLED, stalled) if stalled else (RunState.DONE, "")
     if RUN in till.spent:
         return RunState.BUDGET, till.spent[RUN]
-    for role in agenda.roles_wanted():
-        serving = [lane for lane in lanes if role in lane.roles]
+    for step in agenda.steps_wanted():
+        serving = _serving(lanes, step)
         if all(lane.closed is not None for lane in serving):
             reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in serving)
             broke = any(of_lane(lane.name) in till.spent for lane in serving)
-            return (RunState.BUDGET if broke else RunState.NO_LANE), f"no lane is left for the role {role!r} ({reasons})"
-    for role, engine in agenda.unlike_wanted():
-        if all(lane.closed is not None for lane in lanes if role in lane.roles and lane.engine != engine):
-            named = engine.partition("|")[0]
-            return (
-                RunState.NO_LANE,
-                f"no lane is left for the role {role!r} that is another engine than {named}, which was asked first",
-            )
+            return (RunState.BUDGET if broke else RunState.NO_LANE), f"no lane is left for the role {step.role!r} ({reasons})"
+    for name, engine in agenda.unlike_wanted():
+        others = [lane for lane in _serving(lanes, agenda.recipe.step(name)) if lane.engine != engine]
+        if all(lane.closed is not None for lane in others):
+            reasons = "; ".join(f"{lane.name}: {lane.closed}" for lane in others)
+            asked = f"{engine.partition('|')[0]}, which was asked first"
+            return RunState.NO_LANE, f"no lane is left for the step {name} that is another engine than {asked} ({reasons})"
     open_roles = {step.role for step in agenda.recipe.steps} - till.shut
     if till.shut and not agenda.in_flight and not agenda.wants(open_roles):
         return RunState.BUDGET, "; ".join(till.spent.values())
     return None
+
+
+def _serving(lanes: Sequence[Lane], step: Step) -> list[Lane]:
+    return [lane for lane in lanes if step.role in lane.roles and step.name not in lane.lacks]
 
 
 def parked(roles: Iterable[str], lanes: Iterable[tuple[Account, Lane]], now: float) -> str | None:

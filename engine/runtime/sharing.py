@@ -1,6 +1,7 @@
 """Sharing: two runs of one user on one machine that use one account keep within its quota together, or the second is refused.
 
-An account's quota is cut into twentieths, each a file that one run may lock; the kernel frees them when its process dies.
+An account's quota is cut into twentieths, each a file that one run may lock; the kernel frees them when its process dies, and who
+ends in order removes them.
 """
 
 from __future__ import annotations
@@ -41,17 +42,14 @@ def share(account: str, headroom: float, folder: Path) -> Iterator[None]:
     is not written anywhere. Raises `LaneError` where other runs hold so much of it that the quota could be exceeded."""
     wanted = max(1, math.ceil((1 - headroom) * PARTS))
     name = sha256(account.encode()).hexdigest()[:20]
-    held: list[int] = []
+    held: dict[Path, int] = {}
     try:
         for part in range(PARTS):
             if len(held) == wanted:
                 break
-            file = os.open(folder / f"{name}.{part:02}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                held.append(file)
-            except OSError:
-                os.close(file)
+            path = folder / f"{name}.{part:02}"
+            if (file := _locked(path)) is not None:
+                held[path] = file
         if len(held) < wanted:
             raise LaneError(
                 f"another run on this machine uses the same account, and {1 - len(held) / PARTS:.0%} of its quota is taken, "
@@ -59,5 +57,23 @@ def share(account: str, headroom: float, folder: Path) -> Iterator[None]:
             )
         yield
     finally:
-        for file in held:
+        for path, file in held.items():
+            path.unlink(missing_ok=True)  # while it is locked: whoever has opened it meanwhile sees that it is gone
             os.close(file)
+
+
+def _locked(path: Path) -> int | None:
+    """The file, made if need be and locked; `None` where another run holds it."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return None
+        try:
+            if os.path.samestat(os.fstat(file), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        os.close(file)  # the run that held it has removed it between our two steps

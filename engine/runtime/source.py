@@ -193,9 +193,9 @@ class Source:
         """How many records there are; reads every file through, at the speed of the disk."""
         return self.open(Wanted(Frontier())).pass_all()
 
-    def look(self) -> list[Document]:
-        """The first documents without a flaw. Raises `PlanError` where the first thousand records say that the plan means others
-        than these: in another encoding, under other column names, or of another kind."""
+    def look(self) -> Seen:
+        """What the first thousand records are. Raises `PlanError` where they say that the plan means others than these: in
+        another encoding, under other column names, or of another kind."""
         reading = self.open(Wanted(Frontier()))
         seen = Seen()
         while seen.records < FIRST and seen.size < LOOK and (found := reading.next()) is not None:
@@ -203,7 +203,7 @@ class Source:
         self._check_encoding(seen)
         if not seen.good:
             raise PlanError(self._nothing(seen))
-        return seen.good
+        return seen
 
     def _check_encoding(self, seen: Seen) -> None:
         """Bytes may decode, and be in another encoding all the same."""

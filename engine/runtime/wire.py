@@ -11,7 +11,7 @@ import math
 import os
 import ssl
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -32,6 +32,8 @@ CONNECT = 10.0
 """Seconds for a connection to stand."""
 
 
+AT_ONCE = 0.5
+"""Seconds within which a connection fails that its server had closed already."""
 TAIL = 1.0
 """Seconds for the end of a body whose stream has said that it ended: then the connection can serve another call."""
 
@@ -182,7 +184,7 @@ class Wire:
         with _faults(request.url):
             try:
                 with self._deadlines.within(timeout):
-                    async with self._asked(request) as answer:
+                    async with await self._asked(request) as answer:
                         first_byte = anyio.current_time() - started
                         body = await answer.read()
             except Expired:
@@ -195,7 +197,7 @@ class Wire:
             try:
                 with self._deadlines.within(min(timeouts.whole, timeouts.first)) as deadline:
                     last = self._deadlines.now() + timeouts.whole
-                    async with self._asked(request) as answer:
+                    async with await self._asked(request) as answer:
                         first_byte = anyio.current_time() - started
                         if not _streams(answer):
                             self._deadlines.move(deadline, last)
@@ -223,9 +225,22 @@ class Wire:
                 answer.close()
             return
 
-    def _asked(self, request: HttpRequest) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    async def _asked(self, request: HttpRequest) -> aiohttp.ClientResponse:
+        """The head of the answer. A server may close a connection that it kept just when we use it again (llama.cpp does, after a
+        stream): such a request was never read, and is sent once more, which no other layer knows."""
+        started = anyio.current_time()
+        try:
+            return await self._sent(request)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if anyio.current_time() - started > AT_ONCE:
+                raise
+        return await self._sent(request)
+
+    async def _sent(self, request: HttpRequest) -> aiohttp.ClientResponse:
         assert self._session is not None, "the wire is not open"
-        return self._session.request(
+        return await self._session.request(
             request.method,
             request.url,
             headers=request.headers,

@@ -72,6 +72,8 @@ class Server:
                 _reset(request)
                 return web.Response()  # never arrives
             return await _sent(request, arrival, began)
+        except ConnectionError:
+            return web.Response()  # the client has hung up, which is its right
         finally:
             world.depart(arrival, self._now())
 

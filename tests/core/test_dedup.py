@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from bench import corpus
-from engine.core.dedup import Index, Match, nearest_among
+from engine.core.dedup import Earlier, Index, Match, added, nearest_among
 from engine.core.score import rouge_l
 from engine.core.text import reference_words, words
 
@@ -44,6 +44,18 @@ def test_neighbours_are_those_of_a_brute_force_search(stream: list[str], query: 
     """The same ids with the same floats in the same order, the earliest of equals first."""
     assume(words(query))
     assert filled(stream).neighbours(query, k) == by_force(stream, query)[:k]
+
+
+@quick
+@given(streams, streams, st.integers(1, 12))
+def test_texts_added_together_are_told_what_was_there_before_each(stream: list[str], more: list[str], k: int) -> None:
+    """The figures are those of asking the index before every single addition, to the last bit."""
+    index, slow = filled(stream), filled(stream)
+    found = added(index, [(f"more/{n}", text) for n, text in enumerate(more)], k)
+    for n, (text, earlier) in enumerate(zip(more, found, strict=True)):
+        assert earlier == Earlier(slow.neighbours(text, k), slow.mean_score(text))
+        slow.add(f"more/{n}", text)
+    assert len(index) == len(stream) + len(more)
 
 
 @quick

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.core.estimate import NONE, LaneFacts, Profile, Range, Sample, estimate
+from engine.core.estimate import NONE, LaneFacts, Profile, Range, Sample, Whole, estimate
 from engine.core.money import Prices
 from engine.core.types import Quota
 
@@ -39,7 +39,7 @@ def lane(name: str = "fast", *, roles: tuple[str, ...] = ("grow", "answer"), **c
 
 def test_growth_needs_the_fewer_requests_the_more_it_keeps() -> None:
     """Low is what the best yield needs, high what the worst one needs, in whole requests."""
-    found = estimate(10, [profile(kept=Range(2, 4))], [lane()])
+    found = estimate(Whole(10), [profile(kept=Range(2, 4))], [lane()])
     assert found.calls == Range(3, 5)
     assert found.tokens_in == Range(300, 500)
     assert found.disk == Range(3000, 5000)
@@ -52,14 +52,14 @@ def test_every_kept_item_is_asked_about_once() -> None:
         profile("judge", "grow", kept=Range(0.5, 1.0), role="answer"),
         profile("answer", "judge", calls=exactly(2)),
     ]
-    found = estimate(8, steps, [lane()])
+    found = estimate(Whole(8), steps, [lane()])
     assert found.calls == Range(2 + 8 + 2 * 4, 2 + 8 + 2 * 8)
 
 
 def test_money_is_what_the_tokens_cost() -> None:
     """Each role's cost at its lane's prices; lanes without prices have none."""
     steps = [profile(), profile("answer", "grow")]
-    found = estimate(8, steps, [lane("a", roles=("grow",)), lane("b", roles=("answer",), prices=None)])
+    found = estimate(Whole(8), steps, [lane("a", roles=("grow",)), lane("b", roles=("answer",), prices=None)])
     assert found.money == {("a", "grow"): exactly(2 * (100_000 + 200_000)), ("a", "answer"): NONE}
     assert (found.cost, found.cost_of_lane("a"), found.cost_of_lane("b")) == (exactly(600_000), exactly(600_000), NONE)
     assert found.cost_of_role("grow") == exactly(600_000)
@@ -76,20 +76,20 @@ def test_money_is_what_the_tokens_cost() -> None:
 )
 def test_hours_are_those_of_the_binding_quota(quota: Quota, hours: float, bound: str) -> None:
     """The limit that takes longest is named."""
-    found = estimate(400, [profile()], [lane(quota=quota)])
+    found = estimate(Whole(400), [profile()], [lane(quota=quota)])
     assert found.hours == pytest.approx((hours, hours))
     assert found.bound == bound
 
 
 def test_without_a_quota_nobody_knows_the_hours() -> None:
     """What nothing bounds has no time."""
-    assert estimate(400, [profile()], [lane(quota=Quota())]).hours is None
+    assert estimate(Whole(400), [profile()], [lane(quota=Quota())]).hours is None
 
 
 def test_lanes_share_a_role_by_their_speed() -> None:
     """A lane of three times the quota does three quarters of the work, and both end at once."""
     lanes = [lane("slow"), lane("fast", quota=Quota(requests_per_minute=30))]
-    found = estimate(400, [profile()], lanes)
+    found = estimate(Whole(400), [profile()], lanes)
     assert found.cost_of_lane("fast").low == 3 * found.cost_of_lane("slow").low == 75 * 300_000
     assert found.hours == pytest.approx((100 / 40 / 60, 100 / 40 / 60))
 
@@ -97,7 +97,7 @@ def test_lanes_share_a_role_by_their_speed() -> None:
 def test_lanes_of_one_account_share_its_quota() -> None:
     """Two lanes of an account are no faster than one."""
     lanes = [lane("a", account="team", roles=("grow",)), lane("b", account="team", roles=("answer",))]
-    found = estimate(40, [profile(), profile("answer", "grow")], lanes)
+    found = estimate(Whole(40), [profile(), profile("answer", "grow")], lanes)
     assert found.hours == pytest.approx((50 / 10 / 60, 50 / 10 / 60))
     assert found.bound == "requests_per_minute of team"
 

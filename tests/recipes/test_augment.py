@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine import context, plan
+from engine import context, plan, seedfile
 from engine.core.answers import lost_answers
 from engine.core.dedup import Index
 from engine.core.parse import Malformed
@@ -37,7 +37,12 @@ def made(**options: Any) -> Context:
     for key, value in options.items():
         table, _, name = key.rpartition("__")
         (tables.setdefault(table, {}) if table else tables)[name] = value
-    data = {"recipe": "augment", "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": tables}
+    data = {
+        "recipe": "augment",
+        "input": {"path": str(seedfile.folder() / "texts.en.jsonl")},
+        "lanes": {"base": {"provider": "local"}},
+        "options": tables,
+    }
     return context.load(plan.from_data(data)).context
 
 

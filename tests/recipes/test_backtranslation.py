@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import context, plan
+from engine import context, plan, seedfile
 from engine.core.dedup import Index
 from engine.core.faults import PlanError
 from engine.core.parse import Malformed
@@ -33,7 +33,12 @@ def made(**options: Any) -> Context:
     for key, value in options.items():
         table, _, name = key.rpartition("__")
         (tables.setdefault(table, {}) if table else tables)[name] = value
-    data = {"recipe": "backtranslation", "goal": 1, "lanes": {"base": {"provider": "local"}}, "options": tables}
+    data = {
+        "recipe": "backtranslation",
+        "input": {"path": str(seedfile.folder() / "texts.zh.jsonl")},
+        "lanes": {"base": {"provider": "local"}},
+        "options": tables,
+    }
     return context.load(plan.from_data(data)).context
 
 
@@ -83,7 +88,7 @@ def test_it_begins_with_documents() -> None:
     """The first step asks about the input, and no seeds are needed."""
     assert TRANSLATE.source is INPUT and RECIPE.source_step is TRANSLATE
     assert (RECIPE.seeds, RECIPE.reads, RECIPE.unique) == ("", ("text",), "instruction")
-    assert made().seeds == []
+    assert not made().seeds
 
 
 def test_a_record_and_where_it_comes_from() -> None:
@@ -276,7 +281,8 @@ def test_the_prompt_shows_the_text(style: Style, language: str) -> None:
     assert "the source" not in prompt
     assert re.findall(r"\{\w+\}", prompt) == ["{topic}"]
     label = {"en": "Instruction:", "zh": "指令："}[language]
-    assert prompt.count(label) == (5 if style == "completion" else 4)
+    examples = context.templates["instruct.demos"].count("###")
+    assert examples > 3 and prompt.count(label) == examples + (style == "completion")
     if isinstance(call, Completion):
         assert prompt.endswith(label) and call.decoding.stop == ("\n",)
     else:
@@ -321,6 +327,7 @@ def test_a_good_instruction_makes_a_record() -> None:
         ("看着这张照片写一段说明。", {}, "keyword"),
         ("！写一则开放须知", {}, "first_character"),
         (BACK, {}, "copy (1.0)"),
+        ("什么是冰川？它为什么会移动？", {}, "example"),
         (BACK[:20], {}, "copy (0.7"),
         (BACK[-9:], {}, "copy (a part of the text)"),
         (BACK[-9:], {"copy_max": 1.0}, None),

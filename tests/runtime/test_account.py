@@ -16,9 +16,10 @@ from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.quota import Ledger
 from engine.core.types import Completion, Decoding, LanePlan, Quota, Reply, Stop, Translation, Usage
 from engine.core.window import PACE
-from engine.runtime.account import UNDECLARED, Account, Attempted, Lane, LaneState, declared, spacing, view
+from engine.runtime.account import LATE, LATELY, UNDECLARED, Account, Attempted, Lane, LaneState, declared, spacing, view
 from engine.runtime.keys import Key, secret, without
 from engine.runtime.wire import Timeouts
+from tests import virtual
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 CALL = Completion("A river: ", Decoding(max_tokens=5))
@@ -203,22 +204,44 @@ def test_calls_in_flight_are_always_bounded(quota: Quota, connections: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("quota", "amount", "period"),
+    ("quota", "rate"),
     [
-        (Quota(requests_per_minute=60), 1.0, 1.0),
-        (Quota(requests_per_minute=30), 1.0, 2.0),
-        (Quota(requests_per_minute=60, headroom=0.5), 1.0, 2.0),
-        (Quota(requests_per_second=2, requests_per_minute=60), 1.0, 1.0),
-        (Quota(requests_per_second=100), 1.0, 0.01),
-        (Quota(requests_per_second=1000), 50.0 * PACE, 0.05 * PACE),
+        (Quota(requests_per_minute=60), 1.0),
+        (Quota(requests_per_minute=30), 0.5),
+        (Quota(requests_per_minute=60, headroom=0.5), 0.5),
+        (Quota(requests_per_second=2, requests_per_minute=60), 1.0),
+        (Quota(requests_per_second=100), 100.0),
+        (Quota(requests_per_second=1000), 1000.0),
+        (Quota(requests_per_minute=60, slice=1.0), 2.0),
+        (Quota(requests_per_minute=60, slice=10.0), 10 / 9),
     ],
 )
-def test_requests_are_spaced_at_the_mean_rate(quota: Quota, amount: float, period: float) -> None:
-    """One request a turn at about the slowest of the declared rates; above 200 a second several in turns of 50 ms."""
+def test_requests_are_spaced_at_the_mean_rate(quota: Quota, rate: float) -> None:
+    """A little above the slowest of the declared rates, or what slices need; no more at once than a late timer misses."""
     limiter = spacing(quota)
     assert limiter is not None
-    assert limiter.max_rate == pytest.approx(amount)
-    assert limiter.time_period == pytest.approx(period / PACE)
+    assert limiter.max_rate / limiter.time_period == pytest.approx(rate * PACE)
+    assert limiter.max_rate == pytest.approx(1 + LATE * rate * PACE)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.02, 0.045])
+def test_late_timers_cost_no_rate(late: float) -> None:
+    """Whoever wakes up late from each wait for a place in the row still gets as many places as the rate has."""
+    limiter = spacing(Quota(requests_per_second=20))
+    assert limiter is not None
+
+    async def taken() -> int:
+        end, count = anyio.current_time() + 60, 0
+        while anyio.current_time() < end:
+            if not limiter.has_capacity():
+                await limiter.acquire()
+                await anyio.sleep(late)
+            else:
+                await limiter.acquire()
+            count += 1
+        return count
+
+    assert virtual.run(taken) == pytest.approx(60 * 20 * PACE, rel=0.01)
 
 
 def test_nothing_is_spaced_without_a_rate() -> None:
@@ -318,6 +341,31 @@ def test_account_opens_when_a_call_has_ended() -> None:
     assert one.opening(1e9) == math.inf
     one.ledger.settle(ticket, None, 0.0)
     assert one.opening(0.0) == 0.0
+
+
+def test_account_opens_for_the_lightest_call_of_late() -> None:
+    """A light call does not wait for the room of a heavy one: which comes next is not known before it is asked for."""
+    one = account(lane(), quota=Quota(tokens_per_minute=1000, counts="reserved"))
+    heavy, light = replace(CALL, decoding=Decoding(max_tokens=400)), replace(CALL, decoding=Decoding(max_tokens=40))
+    weights = [one.weigh(one.lanes[0], (call,)) for call in (light, heavy)]
+    for n in range(2):
+        one.ledger.charge(weights[1], 30.0 * n)
+    assert one.opening(60.0, weights[1]) > 0
+    assert one.opening(60.0) == 0.0
+    for _ in range(LATELY):
+        one.weigh(one.lanes[0], (heavy,))
+    assert one.opening(60.0) == one.opening(60.0, weights[1])
+
+
+def test_slices_that_are_learnt_are_not_spaced_evenly() -> None:
+    """Once slices are minded the row of requests makes room for their rest; whoever waits for a place gets one in the new row."""
+    one = account(lane(), quota=Quota(requests_per_minute=600))
+    one.spacing = before = spacing(one.ledger.quota)
+    learn(one, Fault(FaultKind.RATE), 0.0)
+    assert one.ledger.slice == 1.0
+    assert before is not None
+    assert one.spacing is not None
+    assert one.spacing.max_rate / one.spacing.time_period == pytest.approx(2 * before.max_rate / before.time_period)
 
 
 def test_view_knows_whether_another_lane_could_help() -> None:

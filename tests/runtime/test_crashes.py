@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from engine.core.quota import Ledger
 from tests.crashes import Deaf, LateManifest, Nameless, WritesLater, broken, drawn, grants_first
 
-SCHEDULES = 5000
-CHUNK = 250
+SCHEDULES, DOCUMENT_SCHEDULES = 5000, 600
+CHUNK = 100
 ENOUGH = range(200)
 """Schedules within which a mutant has to fail."""
 
@@ -24,6 +25,15 @@ def test_five_thousand_schedules_keep_every_promise() -> None:
     chunks = [range(first, first + CHUNK) for first in range(0, SCHEDULES, CHUNK)]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         found = [promise for promises in pool.map(broken, chunks) for promise in promises]
+    assert not found, "\n".join(found[:20])
+
+
+def test_hundreds_of_schedules_over_documents_keep_them_too() -> None:
+    """Killed anywhere, a run over documents settles each of them once, those that are turned away included, and makes of each the
+    record that it would have made anyway."""
+    chunks = [range(first, first + CHUNK) for first in range(0, DOCUMENT_SCHEDULES, CHUNK)]
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        found = [promise for promises in pool.map(partial(broken, subject="documents"), chunks) for promise in promises]
     assert not found, "\n".join(found[:20])
 
 
@@ -44,6 +54,12 @@ def test_mutant_is_caught(mutant: dict[str, Any]) -> None:
     """Without fsync of contents or of names, with the manifest one step late, or with lines acknowledged before they are written,
     the schedules find it."""
     assert broken(ENOUGH, **mutant)
+
+
+@pytest.mark.parametrize("mutant", [{"disk": Deaf}, {"writer": WritesLater}], ids=["without_fsync", "applies_before_it_writes"])
+def test_mutant_is_caught_over_documents(mutant: dict[str, Any]) -> None:
+    """The schedules over documents find the same mutants."""
+    assert broken(ENOUGH, subject="documents", **mutant)
 
 
 def test_lease_that_is_used_before_it_lasts_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from engine.core.settler import PARK_AFTER, PATIENT
 from engine.core.types import Chat, Decoding, LanePlan, Message, Quota, Usage
 from engine.core.window import PACE
 from engine.runtime.account import Account, Attempted, Lane
+from engine.runtime.keys import Key
 from tests.providers.openai_faults import EXCHANGES, Exchange
 
 CALL = Chat((Message("user", "Name a river."),), Decoding(max_tokens=50))
@@ -72,7 +73,7 @@ def busy() -> Account:
     """An account of two lanes in the middle of a minute that went well."""
     plan = LanePlan(provider="openai", model="m")
     lanes = [
-        Lane(name, plan, providers.find("openai"), frozenset({"propose"}), "chat", key="sk-a-key-of-nobody")
+        Lane(name, plan, providers.find("openai"), frozenset({"propose"}), "chat", key=Key(None, "sk-a-key-of-nobody"))
         for name in ("one", "two")
     ]
     account = Account("account", lanes, Ledger(Quota(requests_per_minute=MINUTE, concurrent=1000)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -320,6 +321,35 @@ def test_unclear_answers_are_paid_for_and_asked_again() -> None:
     assert warmths == {0.0, 0.7}
 
 
+GARBLED = HttpResponse(200, {}, b'{"choices": [{"te<html>')
+
+
+def test_garbled_answers_cost_no_question() -> None:
+    """A body that is no answer is paid for and drawn anew, of the step that grows too, though that takes every text as it is."""
+
+    def answer(body: dict[str, Any], count: int) -> HttpResponse:
+        return GARBLED if count % 3 == 0 else brain.answer(body, count)
+
+    drive = Drive(goal=8, answer=answer)
+    assert drive.start().state is RunState.DONE
+    assert not [line for line in drive.settled() if "fault" in line]
+    assert {line["paid"] for line in drive.paid()} == {"malformed answer"}
+    assert {(line["s"], line["i"]) for line in drive.paid()} <= {
+        (line["s"], line["i"]) for line in drive.settled() if line["try"]
+    }
+    assert "instruct" in {line["s"] for line in drive.paid()}
+
+
+def test_server_that_garbles_everything_is_not_paid_for_ever() -> None:
+    """After three bodies that are no answer a question has failed, and so has the run once it keeps nothing."""
+    drive = Drive(goal=8, answer=lambda body, count: GARBLED)
+    assert drive.start().state is RunState.STALLED
+    assert {line["fault"]["kind"] for line in drive.settled()} == {"malformed"}
+    paid = Counter((line["s"], line["i"]) for line in drive.paid())
+    assert {paid[line["s"], line["i"]] for line in drive.settled()} == {3}
+    assert max(paid.values()) == 3
+
+
 def test_tries_survive_a_restart() -> None:
     """How often an answer could not be read is remembered, so a crash does not pay for the same try again."""
 
@@ -338,9 +368,10 @@ def test_tries_survive_a_restart() -> None:
 def test_slow_disk_holds_back_new_calls() -> None:
     """When writing takes long, answers pile up to a bound and no further: calls keep their slots until they are settled."""
 
-    async def slow(function: Any, data: bytes, /) -> None:
-        await anyio.sleep(500)
-        function(data)
+    async def slow(function: Any, data: Any, /) -> Any:
+        if isinstance(data, bytes):  # on a busy machine answers are judged by it too
+            await anyio.sleep(500)
+        return function(data)
 
     most = 0
 

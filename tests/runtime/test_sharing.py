@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
 from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,34 @@ def test_share_of_a_killed_process_is_free(tmp_path: Path) -> None:
         holder.kill()
     with share("a", 0.0, tmp_path):
         pass
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    """The files of a share are gone when it ends, and those that a killed run left when the next one ends."""
+    (tmp_path / f"{sha256(b'a').hexdigest()[:20]}.00").touch()
+    with share("a", 0.0, tmp_path), share("b", 0.5, tmp_path):
+        assert len(list(tmp_path.iterdir())) == 30
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_that_is_removed_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a file just before its holder removes it does not hold a share that nobody else sees."""
+    lock = fcntl.flock
+    removed: list[Path] = []
+
+    def late(file: int, how: int) -> None:
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            for path in removed:
+                path.unlink()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with share("a", 0.0, tmp_path):
+        assert removed
+        with pytest.raises(LaneError):
+            with share("a", 0.95, tmp_path):
+                pass
 
 
 def test_folder_that_others_can_enter_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

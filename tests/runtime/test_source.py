@@ -170,7 +170,7 @@ def test_wrong_encoding_stops_with_the_likely_one(tmp_path: Path) -> None:
     path.write_bytes("\n\n".join([CHINESE] * 300).encode("gb18030"))
     with pytest.raises(PlanError, match=r'300 of the first 300 documents .* do not decode as utf-8; .* set encoding = "gb18030"'):
         source(path).look()
-    assert source(path, encoding="gb18030").look()[0].item["text"] == CHINESE
+    assert source(path, encoding="gb18030").look().good[0].item["text"] == CHINESE
 
 
 def test_mistaken_encoding_that_decodes_is_found_too(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_few_undecodable_documents_do_not_stop_a_run(tmp_path: Path, bad: int, g
         with pytest.raises(PlanError, match="none of utf-8, gb18030 and big5: convert them to UTF-8"):
             source(path, document="line").look()
     else:
-        assert len(source(path, document="line").look()) == good
+        assert len(source(path, document="line").look().good) == good
 
 
 def test_wrong_column_names_stop_with_those_that_are_there(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_wrong_column_names_stop_with_those_that_are_there(tmp_path: Path) -> No
     path.write_text('{"doc_id": 1, "content": "Hello."}\n' * 5)
     with pytest.raises(PlanError, match=r'5 no_text.*columns are content, doc_id.*fields = \{text = "COLUMN"\}'):
         source(path).look()
-    assert len(source(path, fields={"text": "content"}).look()) == 5
+    assert len(source(path, fields={"text": "content"}).look().good) == 5
     with pytest.raises(PlanError, match="instruction, input, output"):
         source(path, RECORDS).look()
 

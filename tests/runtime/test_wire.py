@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -250,3 +251,25 @@ def test_key_of_the_lane_goes_before_a_netrc(tmp_path: Path, monkeypatch: pytest
     sent(handler, Authorization="Bearer a-key")
     sent(handler)
     assert heard == ["Bearer a-key", None]
+
+
+def test_connection_that_its_server_had_closed_is_replaced() -> None:
+    """A kept connection that breaks as soon as it is used again costs nothing: the request is sent once more, on another one."""
+    served: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b'"A river: "}')
+        served.append(len(served))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await writer.drain()
+        await reader.read(1)  # the next request has begun to come
+        writer.transport.abort()
+
+    async def main() -> list[HttpResponse]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        async with server, Wire(real_clock()) as wire:
+            return [await wire.send(asked(url), PATIENT) for _ in range(3)]
+
+    assert [answer.body for answer in anyio.run(main)] == [b"ok"] * 3
+    assert len(served) == 3

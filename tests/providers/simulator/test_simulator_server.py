@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -274,3 +275,30 @@ def test_addresses_are_announced() -> None:
     lines = server.announced(script.read(data.example()), "http://127.0.0.1:8080")
     assert "base_url = http://127.0.0.1:8080/a/v1, key: sk-one, sk-two" in lines[1]
     assert "base_url = http://127.0.0.1:8080, key: any key, or none" in lines[3]
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["before the answer", "within the answer"])
+def test_client_that_hangs_up_early_is_no_error(within: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever leaves before the answer or in the midst of it is booked, and nothing is said about it."""
+
+    async def use(session: aiohttp.ClientSession, address: str) -> int:
+        lane = LanePlan(provider="openai", model="m", base_url=f"{address}/a/v1")
+        request = PROVIDER.encode((CHAT,), lane, Stamp(0.0, "", "sk-a"))
+        host, port = urlsplit(address).netloc.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        head = [f"POST {urlsplit(request.url).path} HTTP/1.1", "Host: a", f"Content-Length: {len(request.body)}"]
+        head += [f"{name}: {value}" for name, value in request.headers.items()]
+        writer.write("\r\n".join([*head, "", ""]).encode() + request.body)
+        await writer.drain()
+        if within:
+            await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+        while True:
+            async with session.get(f"{address}/_books") as response:
+                book = (await response.json())["accounts"]["a"]
+            if book["in_flight"] == 0 and book["calls"] == 1:
+                return int(book["admitted"])
+
+    weather = "slow_drip = 1.0\ndrip_seconds = 1" if within else ""
+    assert with_server(account(weather).replace("first_byte = 0\n", "first_byte = 0.05\n"), use) == 1
+    assert not caplog.records

@@ -1,0 +1,118 @@
+"""Lanes as a recipe sees them: which steps they serve, whose languages they have, how long a text they take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio
+import pytest
+
+from engine import app, context
+from engine.core.faults import Fault, FaultKind, PlanError
+from engine.core.http import HttpRequest, HttpResponse
+from engine.core.language import Languages
+from engine.lanes import check_languages
+from engine.plan import from_data
+from engine.runtime.inquiring import inquire
+from tests import translator, virtual
+from tests.drive import Drive
+from tests.translator import TRANSLATOR, WRITER, corpus, plan
+
+PAIRS = [{"code": "en", "targets": ["es"]}, {"code": "es", "targets": ["en"]}]
+
+
+def loaded(tmp_path: Path, **changes: Any) -> context.Loaded:
+    return context.load(from_data(plan(corpus(tmp_path / "corpus.jsonl", 12), **changes)))
+
+
+def refusal(tmp_path: Path, **changes: Any) -> str:
+    with pytest.raises(PlanError) as caught:
+        app.opened(loaded(tmp_path, **changes))
+    return str(caught.value)
+
+
+def test_pair_that_no_lane_has_is_named_with_what_they_offer(tmp_path: Path) -> None:
+    """A vendor's list that lacks a language is told in the error, before anything is asked."""
+    lanes = {"deepl": {"provider": "deepl", "key": "file:/dev/null"}, "llm": WRITER}
+    told = refusal(tmp_path, lanes=lanes, options={"pivot": "tlh"})
+    assert "the step translate translates from en into tlh, which no lane does. deepl (deepl) translates from" in told
+    assert "fr" in told
+
+
+def test_texts_must_fit_into_what_a_vendor_takes(tmp_path: Path) -> None:
+    """A lane whose vendor takes shorter texts than the parts that are made of long ones is a plan error; bytes count as bytes."""
+    lanes = {"amazon": {"provider": "amazon_translate", "key": "env:A env:B"}, "llm": WRITER}
+    told = refusal(tmp_path, lanes=lanes, options={"part_characters": 9000})
+    assert "options.part_characters is 9000, and amazon_translate (lanes.amazon) takes texts of 10000 characters" in told
+
+
+def offer(pairs: set[tuple[str, str]]) -> Languages:
+    return Languages({one: one for one, _ in pairs}, {other: other for _, other in pairs}, frozenset(pairs))
+
+
+def test_lane_that_has_one_way_only_serves_that_way(tmp_path: Path) -> None:
+    """Of two servers that each translate one way, each is asked for its own, however dear it is; the run ends."""
+    lanes = {
+        "there": {**TRANSLATOR, "weight": 9.0},
+        "back": {**TRANSLATOR, "base_url": "http://127.0.0.1:8"},
+        "llm": WRITER,
+    }
+    run = Drive(plan={}, loaded=loaded(tmp_path, lanes=lanes), answer=translator.answer)
+
+    def meanwhile(scheduler: Any) -> None:
+        found = [lane for _, lane in scheduler._lanes.values()]
+        check_languages(run.loaded, found, {"there": offer({("en", "zh")}), "back": offer({("zh", "en")})})  # type: ignore[arg-type]
+
+    run.meanwhile = meanwhile
+    assert run.start().records == 12
+    used = {(line["s"], line["lane"]) for line in run.settled()}
+    assert used == {("translate", "there"), ("return", "back"), ("instruct", "llm")}
+
+
+class Server:
+    """A network on which one server tells its languages, and another does not."""
+
+    async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
+        await anyio.sleep(1.0)
+        if ":8" in request.url:
+            raise Fault(FaultKind.NETWORK, "refused")
+        assert (request.method, request.url) == ("GET", "http://127.0.0.1:9/languages")
+        return HttpResponse(200, {}, json.dumps(PAIRS).encode())
+
+
+def test_servers_are_asked_for_their_languages(tmp_path: Path) -> None:
+    """What a server says counts; one that says nothing is taken to have every language."""
+    lanes = {"one": TRANSLATOR, "other": {**TRANSLATOR, "base_url": "http://127.0.0.1:8"}, "llm": WRITER}
+    found = loaded(tmp_path, lanes=lanes)
+    made = app.lanes(found)
+
+    async def main() -> dict[str, Languages]:
+        return await inquire(made, Server())  # type: ignore[arg-type]
+
+    told = virtual.run(main)
+    assert told.keys() == {"one"}
+    check_languages(found, made, told)
+    assert {lane.name: lane.lacks for lane in made} == {"one": {"translate", "return"}, "other": set(), "llm": set()}
+    alone = replace(found, plan=from_data(plan(tmp_path / "corpus.jsonl", lanes={"one": TRANSLATOR, "llm": WRITER})))
+    with pytest.raises(PlanError, match=r"one \(libretranslate\) translates en-es, es-en"):
+        check_languages(alone, app.lanes(alone), told)
+
+
+def test_dearer_engine_brings_back_what_the_cheaper_one_translated(tmp_path: Path) -> None:
+    """Work for which the lane that is asked first is barred does not wait for it."""
+    lanes = {
+        "first": {**TRANSLATOR, "weight": 9.0},
+        "second": {**TRANSLATOR, "base_url": "http://127.0.0.1:8"},
+        "llm": WRITER,
+    }
+    made = loaded(tmp_path, lanes=lanes, options={"two_engines": True})
+    run = Drive(plan={}, loaded=made, answer=translator.answer, delay=lambda rng: Random(rng.random()).uniform(0.5, 1.5))
+    assert run.start().records == 12
+    there = {f"translate/{line['i']}.0": line["lane"] for line in run.settled() if line["s"] == "translate"}
+    back = [(there[line["of"]], line["lane"]) for line in run.settled() if line["s"] == "return"]
+    assert ("first", "second") in back
+    assert all(one != other for one, other in back)
