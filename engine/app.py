@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -45,7 +46,7 @@ from engine.runtime.disk import Directory
 from engine.runtime.feeding import Read
 from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal, Lock
-from engine.runtime.log import to_file
+from engine.runtime.log import Secrets, Talk, to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
 from engine.runtime.wire import Sender, Timeouts, Wire
@@ -78,14 +79,16 @@ def run(
     *,
     on_pulse: Callable[[Pulse], None] | None = None,
     failures: Failures = Failures.LEAVE,
+    talk: Talk = Talk.NOTHING,
 ) -> Outcome:
     """Start the run of `plan` in `directory`, or resume it, and wait until it ends.
 
     `plan` is a `Plan`, the same as plain data, or the path of a TOML file. `on_pulse` is called about once a second on the
-    run's thread. Raises `EngineError` for what the user can mend. In a running event loop use `arun`.
+    run's thread; `talk` says what of the log stderr is told, too. Raises `EngineError` for what the user can mend. In a
+    running event loop use `arun`.
     """
     try:
-        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures))
+        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures, talk=talk))
     except KeyboardInterrupt:
         raise Interrupted("stopped before anything was asked; the same command goes on") from None
 
@@ -96,6 +99,7 @@ async def arun(
     *,
     on_pulse: Callable[[Pulse], None] | None = None,
     failures: Failures = Failures.LEAVE,
+    talk: Talk = Talk.NOTHING,
 ) -> Outcome:
     """`run` for callers that have an event loop (asyncio). Cancelled, it settles and writes what has arrived, then stops."""
     folder = Path(directory)
@@ -112,28 +116,27 @@ async def arun(
         gc.collect()
         gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
         closing.callback(gc.unfreeze)
-        log = _log(folder, closing)
+        log = _log(folder, closing, talk, secrets := Secrets())
         log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records, again=again)
-        for notice in rundir.notices(folder):
-            log.warning("notice", text=notice)
         async with AsyncExitStack() as stack:
             accounts = await _accounts(loaded, folder, stack, priced)
+            secrets.of(account.secrets for account in accounts)
             _remember(accounts, spent)
             clock = Clock(anyio.current_time, time.time)
             wire = await stack.enter_async_context(Wire(clock))
-            documents = await _reader(loaded, agenda, accounts, wire, folder)
             world = World(
                 wire=wire,
                 append=journal.append,
                 clock=clock,
                 log=log,
                 on_pulse=_told(folder, on_pulse),
-                documents=documents,
+                documents=await _reader(loaded, agenda, accounts, wire, folder),
             )
             till = Till(priced, funds.steps(loaded.recipe), books)
             scheduler = Scheduler(agenda, loaded.context, accounts, world, _patience(loaded.plan), till)
             closing.enter_context(signals(scheduler.interrupt))  # until the very end, the model server's included
-            await stack.enter_async_context(listening(folder, Commands(scheduler, agenda, accounts, log).obey, log))
+            commands = Commands(scheduler, agenda, accounts, partial(rundir.aim, folder), log)
+            await stack.enter_async_context(listening(folder, commands.obey, log))
             pulse = await scheduler.run()
         if pulse.state is RunState.DONE:
             journal.seal()
@@ -163,11 +166,14 @@ def reader(loaded: context.Loaded, agenda: Agenda, folder: Path) -> Read | None:
     return inputs.reader(loaded.source, agenda.intake.documents.copy(), loaded.plan.seed, drawn)
 
 
-def _log(folder: Path, closing: ExitStack) -> FilteringBoundLogger:
+def _log(folder: Path, closing: ExitStack, talk: Talk, secrets: Secrets) -> FilteringBoundLogger:
     try:
-        return closing.enter_context(to_file(folder / rundir.LOG))
+        log = closing.enter_context(to_file(folder / rundir.LOG, talk, secrets)).bind(run=folder.resolve().name)
     except OSError as error:
         raise JournalError(f"{folder / rundir.LOG} cannot be written: {error.strerror or error}") from error
+    for notice in rundir.notices(folder):
+        log.warning("notice", text=notice)
+    return log
 
 
 @contextmanager
@@ -326,12 +332,13 @@ def versions() -> dict[str, str]:
 async def _accounts(loaded: context.Loaded, folder: Path, stack: AsyncExitStack, priced: Money) -> list[Account]:
     """The accounts of the plan with their lanes open: keys read, embedded models started."""
     accounts: dict[str, Account] = {}
+    servers: dict[str, local.Server] = {}
     lanes = opened(loaded)
     funds.rank(lanes, priced)
     for lane in lanes:
         name = account_name(lane.plan)  # as the plan has it: a server's address is found out only now
         if lane.plan.provider == "local":
-            await _serve(lane, folder, stack)
+            await _serve(lane, folder, stack, servers)
         quota = declared(lane.plan.quota)
         if name not in accounts:
             if metered(lane.plan.quota):
@@ -370,14 +377,18 @@ def account_name(plan: LanePlan) -> str:
     return plan.account or "|".join((plan.provider, plan.base_url or "", plan.region or "", plan.key or "", plan.model))
 
 
-async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack) -> None:
-    """Start the embedded model of a lane and put its address and slots into the lane's plan."""
+async def _serve(lane: Lane, folder: Path, stack: AsyncExitStack, servers: dict[str, local.Server]) -> None:
+    """Start the embedded model of a lane, unless one that shares it has, and put its address into the lane's plan."""
+    home = lane.plan.via or lane.name
     slots = lane.plan.quota.concurrent
     try:
         port = (urlsplit(lane.plan.base_url).port or 0) if lane.plan.base_url else 0
     except ValueError:
         raise PlanError(f"lanes.{lane.name}.base_url has no usable port number: {lane.plan.base_url}") from None
-    server = await stack.enter_async_context(local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG))
+    if home not in servers:
+        serving = local.serve(lane.plan.model, slots=slots, port=port, log=folder / rundir.MODEL_LOG)
+        servers[home] = await stack.enter_async_context(serving)
+    server = servers[home]
     lane.plan = replace(lane.plan, base_url=server.base_url, model=lane.plan.model or local.DEFAULT)
     lane.fate = server.fate
 

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from engine import cli_pages
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -26,6 +28,8 @@ app.add_typer(plans, name="plan")
 app.add_typer(seeds, name="seeds")
 lanes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try the lanes of a plan.")
 app.add_typer(lanes, name="lanes")
+
+cli_pages.add(app)
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan: a TOML file.", show_default=False)]
 RunDir = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
@@ -45,6 +49,11 @@ def run(
     directory: RunDir,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Each pulse as a line of JSON on stdout, once a second.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr, too; -vv each failed call.")] = 0,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve metrics for Prometheus there, on loopback.", show_default=False)
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Ask again what settled with a fault.")] = False,
 ) -> None:
     """Start the run of PLAN in DIR, or resume it.
@@ -57,25 +66,34 @@ def run(
     from engine import live
     from engine.app import Failures
     from engine.plan import load
+    from engine.runtime.log import talk
 
-    progress = live.Progress.HIDDEN if quiet else live.Progress.SHOWN
-    live.run(load(plan, changes), directory, progress, Failures.RETRY if retry_failed else Failures.LEAVE)
+    progress = live.Progress.JSON if as_json else live.Progress.HIDDEN if quiet or verbose else live.Progress.SHOWN
+    shown = live.Shown(progress, metrics_port, talk(verbose))
+    live.run(load(plan, changes), directory, shown, Failures.RETRY if retry_failed else Failures.LEAVE)
 
 
 @app.command()
 def quickstart(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where the run is kept.")] = Path("quickstart"),
+    directory: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where the run is kept.", show_default=False)] = None,
     model: Annotated[str, typer.Option(help="gemma3-270m, smollm2, or the path of a GGUF file.")] = "gemma3-270m",
-    goal: Annotated[int, typer.Option(min=1, help="New instructions to make.")] = 24,
+    goal: Annotated[int | None, typer.Option(min=1, help="New instructions (24), or records (12), to make.")] = None,
+    recipe: Annotated[str, typer.Option(help="self_instruct or backtranslation.")] = "self_instruct",
+    pair: Annotated[
+        str | None, typer.Option(help="Of backtranslation: zh-en (if not given), en-zh, or en-es by Apertium.")
+    ] = None,
+    apertium: Annotated[str | None, typer.Option(metavar="URL", help="A server of Apertium's; else one is started.")] = None,
 ) -> None:
-    """Run Self-Instruct from end to end on a small language model on this machine: no key, no network service.
+    """Run a method from end to end on a small language model on this machine: no key, no network service.
 
-    24 new instructions are filtered, freed of duplicates, classified, given inputs and outputs, journaled and exported to
-    DIR/data.json. Takes a few minutes on two cores. After a stop or a kill, the same command resumes it.
+    Self-Instruct makes 24 new instructions, which are filtered, freed of duplicates, classified, given inputs and outputs,
+    journaled and exported to DIR/data.json. Back-translation sends short texts of ours into another language and back, keeps what
+    came back whole, and has the model write the instructions that these texts answer. Either takes a few minutes on two cores.
+    After a stop or a kill, the same command resumes it.
     """
     from engine import quickstart as door
 
-    door.run(directory, model, goal)
+    door.run(directory, door.Wish(recipe=recipe, model=model, goal=goal, pair=pair, address=apertium))
 
 
 @app.command()

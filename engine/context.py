@@ -72,6 +72,7 @@ def reload(plan: plans.Plan, kept: Path) -> Loaded:
 
 
 def _loaded(plan: plans.Plan, kept: Path | None, origin: inputs.Origin) -> Loaded:
+    plan = msgspec.structs.replace(plan, lanes=plans.shared(plan.lanes))
     recipe = recipes.find(plan.recipe)
     options = plans.options(recipe.options, plan.options)
     recipe = recipe.under(options)

@@ -19,6 +19,7 @@ from engine.core.scripts import primary
 from engine.core.types import Chat, Completion, LanePlan, Translation
 from engine.runtime import local
 from engine.runtime.account import Lane
+from providers.llm_translate import LlmTranslate, over
 
 
 def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
@@ -26,25 +27,30 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     can. Its key is not looked up yet."""
     provider = providers.find(plan.provider)
     style = plan.style or provider.style(plan)
+    if plan.via is not None and not {Chat, Completion} & set(provider.accepts):
+        raise PlanError(
+            f"lanes.{name}.via: {plan.via} is no lane of a language model, its provider {plan.provider} only translates"
+        )
+    if plan.via is not None or isinstance(provider, LlmTranslate):
+        provider = over(provider, style)
     takes = {Translation, Chat if style == "chat" else Completion} & set(provider.accepts)
     if not takes:
         raise PlanError(f"lanes.{name}: the provider {plan.provider} cannot take calls of the style {style!r}")
+    asked = "llm_translate" if plan.via is not None else plan.provider
     known, served = [step.role for step in recipe.steps], [step.role for step in recipe.steps if takes & set(step.asks)]
     for role in plan.role:
         if role not in known:
             raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_named(known)}")
         if role not in served:
             can = "only translates" if takes == {Translation} else "does not translate"
-            raise PlanError(f"lanes.{name}.role: the provider {plan.provider} {can}, so it cannot serve the role {role!r}")
+            raise PlanError(f"lanes.{name}.role: the provider {asked} {can}, so it cannot serve the role {role!r}")
     usual = provider.key(plan)
     if plan.key is not None and len(sources(plan.key)) < (parts := required(usual)):
         raise PlanError(
             f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
         )
     if not served:
-        raise PlanError(
-            f"lanes.{name}: the provider {plan.provider} only translates, which the recipe {recipe.name} never asks for"
-        )
+        raise PlanError(f"lanes.{name}: the provider {asked} only translates, which the recipe {recipe.name} never asks for")
     if plan.provider == "local" and plan.quota.concurrent is None:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
     if provider.models and not plan.model:

@@ -10,21 +10,26 @@ import os
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from io import TextIOBase
 from pathlib import Path
 from typing import NoReturn
 
+import orjson
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from engine import app, rundir
+from engine import app, metrics, rundir
 from engine.core.money import brief
 from engine.core.tally import LaneTally
 from engine.plan import Plan
+from engine.runtime.log import Talk
 from engine.runtime.pulse import LanePulse, Pulse, RunState
 
 PLAIN_EVERY = 5.0
@@ -39,6 +44,22 @@ ADVICE = {
     RunState.STALLED: "The model repeats itself, or everything it says is dropped ('seeddrill status' tells why). Raise the "
     "temperature, take a stronger model, set options.topic, or add seeds; then run the same command again.",
 }
+
+
+class Progress(Enum):
+    SHOWN = "shown"
+    HIDDEN = "hidden"
+    JSON = "json"
+    """Each pulse as a line of JSON, on stdout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a run shows of itself while it goes on. `metrics_port`: where Prometheus may ask, or on the next free port."""
+
+    progress: Progress
+    metrics_port: int | None = None
+    talk: Talk = Talk.NOTHING
 
 
 class Raw(TextIOBase):
@@ -63,9 +84,33 @@ class Raw(TextIOBase):
         return self._file
 
 
-class Progress(Enum):
-    SHOWN = "shown"
-    HIDDEN = "hidden"
+class Pace:
+    """How fast a run goes, by its pulses of the last minute."""
+
+    def __init__(self) -> None:
+        self._pulses: deque[Pulse] = deque()
+
+    def add(self, pulse: Pulse) -> None:
+        self._pulses.append(pulse)
+        while self._pulses[-1].seconds - self._pulses[0].seconds > 60:
+            self._pulses.popleft()
+
+    def calls(self, lane: str) -> float | None:
+        """Answered calls a minute; `None` while there is nothing to tell it by."""
+        return self._rate(lambda pulse: pulse.tally["lanes"].get(lane, {}).get("calls", 0), 60.0)
+
+    def left(self, pulse: Pulse) -> float | None:
+        """Seconds until the goal at this rate; `None` where there is no goal, or no rate."""
+        grows = pulse.documents is None
+        rate = self._rate(lambda one: one.kept if grows else one.records, 1.0)
+        if pulse.goal is None or not rate:
+            return None
+        return max(0, pulse.goal - (pulse.kept if grows else pulse.records)) / rate
+
+    def _rate(self, measure: Callable[[Pulse], int], period: float) -> float | None:
+        if not self._pulses or (seconds := self._pulses[-1].seconds - self._pulses[0].seconds) < 1:
+            return None
+        return (measure(self._pulses[-1]) - measure(self._pulses[0])) / seconds * period
 
 
 class Teller:
@@ -75,6 +120,7 @@ class Teller:
         self._console = Console(file=Raw(2), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
         self._progress = progress
         self._pulse: Pulse | None = None
+        self._pace = Pace()
         self._words: list[str] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -85,6 +131,7 @@ class Teller:
         """Show this pulse next; never blocks."""
         with self._changed:
             self._pulse = pulse
+            self._pace.add(pulse)
             self._changed.notify()
 
     def say(self, words: str) -> None:
@@ -102,7 +149,9 @@ class Teller:
 
     def _work(self) -> None:
         try:
-            if self._progress is Progress.SHOWN:
+            if self._progress is Progress.JSON:
+                self._json()
+            elif self._progress is Progress.SHOWN:
                 self._live() if self._console.is_terminal else self._plain()
         except (OSError, ValueError):
             pass  # nobody looks any more; the run goes on
@@ -116,13 +165,17 @@ class Teller:
     def _live(self) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as live:
             while pulse := self._next():
-                live.update(panel(pulse), refresh=True)
+                live.update(panel(pulse, self._pace), refresh=True)
+
+    def _json(self) -> None:
+        while pulse := self._next():
+            Raw(1).write(orjson.dumps(pulse.as_json()).decode() + "\n")
 
     def _plain(self) -> None:
         due = 0.0
         while pulse := self._next():
             if time.monotonic() >= due:
-                self._console.print(line(pulse), markup=False)
+                self._console.print(line(pulse, self._pace), markup=False)
                 due = time.monotonic() + PLAIN_EVERY
 
     def _next(self) -> Pulse | None:
@@ -130,17 +183,27 @@ class Teller:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._pulse is not None)
             pulse, self._pulse = self._pulse, None
-            return None if self._closed else pulse
+            return pulse if self._progress is Progress.JSON or not self._closed else None
 
 
-def run(plan: Plan, directory: Path, progress: Progress, failures: app.Failures) -> NoReturn:
+def run(plan: Plan, directory: Path, shown: Shown, failures: app.Failures) -> NoReturn:
     """Run a plan with progress on the terminal, say how it ended, and leave with the exit code."""
+    exposed = metrics.Exposed(shown.metrics_port) if shown.metrics_port is not None else None
+    if exposed is not None:
+        print(f"seeddrill: metrics at http://127.0.0.1:{exposed.port}/metrics", file=sys.stderr)
     for notice in rundir.notices(directory):
         print(f"seeddrill: {notice}", file=sys.stderr)
-    teller = Teller(progress)
+    teller = Teller(shown.progress)
+
+    def tell(pulse: Pulse) -> None:
+        teller.tell(pulse)
+        if exposed is not None:
+            exposed.tell(pulse)
+
     try:
-        outcome = app.run(plan, directory, on_pulse=teller.tell, failures=failures)
-        teller.say(ending(outcome))
+        outcome = app.run(plan, directory, on_pulse=tell, failures=failures, talk=shown.talk)
+        if shown.progress is not Progress.JSON:
+            teller.say(ending(outcome))
     finally:
         told = teller.close()
     leave(outcome.exit_code, told)
@@ -163,43 +226,73 @@ def ending(outcome: app.Outcome) -> str:
     return f"{named.capitalize()}: {pulse.reason}.\n{counts}. {ADVICE.get(pulse.state, '')}"
 
 
-def line(pulse: Pulse) -> str:
+def line(pulse: Pulse, pace: Pace | None = None) -> str:
     """A pulse in one plain line."""
-    lost = sum(sum(step["dropped"].values()) for step in pulse.tally["steps"].values())
     parts = [
         f"{duration(pulse.seconds)} {pulse.state.value}",
         progress(pulse),
-        f"dropped {lost}",
+        f"dropped {dropped(pulse)}",
         f"in flight {pulse.in_flight}",
     ]
+    parts += [f"{duration(left)} to go"] if pace is not None and (left := pace.left(pulse)) is not None else []
     parts += [f"spent {spent}"] if (spent := spending(pulse)) else []
     parts += [f"{lane.name} {standing(lane)}" for lane in pulse.lanes if lane.state != "open"]
     return ", ".join(parts)
 
 
-def panel(pulse: Pulse) -> Group:
+def panel(pulse: Pulse, pace: Pace | None = None) -> Group:
     """A pulse as the live view shows it: the goal, the steps, the lanes."""
     head = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=pulse.goal, completed=min(pulse.kept, pulse.goal or 0), width=30)
     head.add_row(
         Text(f"{pulse.state.value:<9}", style="bold"),
         bar,
-        f"{progress(pulse)}, {duration(pulse.seconds)}" + (f", {spent}" if (spent := spending(pulse)) else ""),
+        ", ".join([progress(pulse), duration(pulse.seconds), *([spent] if (spent := spending(pulse)) else [])]),
     )
+    head.add_row("", "", Text(health(pulse, pace), style="dim"))
     steps = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("step", "answers", "kept", "dropped"):
         steps.add_column(title, justify="left" if title in ("step", "dropped") else "right")
     for name, step in pulse.tally["steps"].items():
         steps.add_row(name, str(step["settled"]), str(step["kept"]), reasons(step))
-    lanes = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("lane", "state", "in flight", "calls", "tokens in", "tokens out", *(["spent"] if pulse.currency else [])):
-        lanes.add_column(title, justify="left" if title in ("lane", "state") else "right")
+    return Group(head, steps, lane_table(pulse, pace))
+
+
+def lane_table(pulse: Pulse, pace: Pace | None) -> Table:
+    """The lanes: how they stand, how fast they go of how much, what they used, how often they failed."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    titles = ["lane", "state", "in flight", "calls", "a minute", "tokens in", "tokens out", "faults"]
+    for title in [*titles, *(["spent"] if pulse.currency else [])]:
+        table.add_column(title, justify="left" if title in ("lane", "state") else "right")
     for lane in pulse.lanes:
         used = pulse.tally["lanes"].get(lane.name) or dict.fromkeys(LaneTally.__dataclass_fields__, 0)
         tokens = (used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"])
+        numbers = (lane.in_flight, used["calls"], rate(lane, pace), *tokens, sum(lane.faults.values()))
         cost = [brief(used["cost"], pulse.currency)] if pulse.currency else []
-        lanes.add_row(lane.name, lane.closed or standing(lane), str(lane.in_flight), str(used["calls"]), *map(str, tokens), *cost)
-    return Group(head, steps, lanes)
+        table.add_row(lane.name, lane.closed or standing(lane), *map(str, numbers), *cost)
+    return table
+
+
+def rate(lane: LanePulse, pace: Pace | None) -> str:
+    """Calls in the last minute, of how many: "57/60"."""
+    now = None if pace is None else pace.calls(lane.name)
+    told = "" if now is None else f"{now:.0f}"
+    return told if lane.limit is None else f"{told}/{lane.limit:g}"
+
+
+def health(pulse: Pulse, pace: Pace | None) -> str:
+    """What is left to do, how much of what comes is kept, and whether the loop keeps up."""
+    steps = pulse.tally["steps"].values()
+    kept, lost = sum(step["kept"] for step in steps), dropped(pulse)
+    copies = sum(step["dropped"].get("duplicate", 0) for step in steps)
+    left = None if pace is None else pace.left(pulse)
+    parts = [] if left is None else [f"about {duration(left)} to go"]
+    parts += [f"{kept / (kept + lost):.0%} of drafts kept, {copies / (kept + lost):.0%} duplicates"] if kept + lost else []
+    return ", ".join([*parts, f"loop lag {pulse.lag * 1000:.0f} ms"])
+
+
+def dropped(pulse: Pulse) -> int:
+    return sum(sum(step["dropped"].values()) for step in pulse.tally["steps"].values())
 
 
 def progress(pulse: Pulse) -> str:
@@ -218,7 +311,9 @@ def counted(pulse: Pulse) -> str:
 
 def standing(lane: LanePulse) -> str:
     """A lane's state, and why it is paused where somebody wants it so."""
-    return f"{lane.state} {lane.held}" if lane.held and lane.closed is None else lane.state
+    if lane.closed is None and lane.held:
+        return f"{lane.state} {lane.held}"
+    return lane.state if lane.paused is None else f"{lane.state} for {duration(lane.paused + 1)}"
 
 
 def spending(pulse: Pulse) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
@@ -152,7 +152,34 @@ def check(plan: Plan) -> None:
                 f"lanes.{name}.key must say where the key is found, as env:NAME or file:PATH (several of them, separated by "
                 "blanks, for a key of several parts); a key itself has no place in a plan"
             )
+    shared(plan.lanes)
     pricing.check(plan.lanes, plan.budget)
+
+
+def shared(lanes: Mapping[str, LanePlan]) -> dict[str, LanePlan]:
+    """The lanes, those that go via another one with all that they share with it. Raises `PlanError` where they cannot."""
+    return {name: lane if lane.via is None else _shared(name, lane, lane.via, lanes) for name, lane in lanes.items()}
+
+
+def _shared(name: str, lane: LanePlan, via: str, lanes: Mapping[str, LanePlan]) -> LanePlan:
+    if (other := lanes.get(via)) is None or via == name:
+        others = [one for one, plan in lanes.items() if one != name and plan.via is None]
+        near = get_close_matches(via, others, n=1, cutoff=0.5)
+        offer = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(others) or 'no others'}"
+        raise PlanError(f"lanes.{name}.via names the lane of a language model, and {via!r} is none; {offer}")
+    if other.via is not None:
+        raise PlanError(f"lanes.{name}.via: {via} goes via {other.via} itself; name that one")
+    made = replace(other, via=via, role=lane.role, weight=lane.weight)
+    usual = LanePlan(provider="llm_translate")
+    names = [key.name for key in fields(LanePlan)]
+    own = [key for key in names if getattr(lane, key) not in (getattr(usual, key), getattr(made, key))]
+    if "provider" in own:
+        raise PlanError(f'lanes.{name} goes via {via}, so it translates by that lane\'s model: write provider = "llm_translate"')
+    if own:
+        raise PlanError(
+            f"lanes.{name} goes via {via}, and shares all that this lane has, but for role and weight: leave out {', '.join(own)}"
+        )
+    return made
 
 
 def changed(plan: Plan, changes: Sequence[str]) -> Plan:

@@ -17,21 +17,24 @@ import msgspec
 import orjson
 
 from engine import context
-from engine.core.faults import JournalError, PlanError
+from engine.core.faults import EngineError, JournalError, PlanError
 from engine.core.recipe import GROW, Recipe
 from engine.core.till import of_money
 from engine.core.types import Item, Lease, Line, Paid, Settled
 from engine.plan import Plan, differences
 from engine.runtime.control import NOTE
-from engine.runtime.disk import Disk, networked, replace
+from engine.runtime.disk import Directory, Disk, networked, replace
 from engine.runtime.journal import following, read_only
 from engine.runtime.segments import FOLDER, MANIFEST
 from engine.version import VERSION
 
-PLAN, PULSE, LOG, MODEL_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log"
+PLAN, PULSE, LOG, MODEL_LOG, TRANSLATOR_LOG = "plan.json", "pulse.json", "log.jsonl", "model.log", "apertium.log"
+REPORT = "report.html"
 REPAIR, READY, DAMAGED = "repair", "ready", "damaged-"
 """A mended journal before it takes the place of the damaged one, the mark that it is whole, and where damaged ones are kept."""
-_OURS = {"lock", FOLDER, MANIFEST, "seeds.jsonl", "avoid.jsonl", "templates", "filters", PULSE, LOG, MODEL_LOG, NOTE}
+_TEXTS = {"seeds.jsonl", "avoid.jsonl", "templates", "filters"}
+_LOGS = {LOG, *(f"{LOG}.{n}" for n in range(1, 10)), MODEL_LOG, TRANSLATOR_LOG}
+_OURS = {"lock", FOLDER, MANIFEST, PULSE, NOTE, REPORT} | _TEXTS | _LOGS
 
 
 def refuse_foreign(directory: Path) -> None:
@@ -80,6 +83,20 @@ def count(loaded: context.Loaded, disk: Disk, where: str) -> int:
         body["records"] = loaded.source.count()
         replace(disk, PLAN, written_plan(loaded, body.get("currency"), body["records"]))
     return int(body["records"])
+
+
+def aim(directory: Path, goal: int) -> None:
+    """Note another goal in `plan.json`: status and exports go by it until the run is started with a plan again. Raises
+    `PlanError` where it cannot be written."""
+    disk = Directory(directory)
+    try:
+        body = _body(b"".join(disk.read(PLAN)), str(directory))
+        body["plan"]["goal"] = goal
+        replace(disk, PLAN, orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    except (OSError, EngineError) as error:
+        raise PlanError(f"the goal cannot be noted in {directory / PLAN}, and was left as it is: {error}") from error
+    finally:
+        disk.close()
 
 
 def _same_currency(old: str | None, new: str | None, disk: Disk, where: str) -> str | None:

@@ -28,9 +28,9 @@ def fold(directory: Path) -> dict[str, Any]:
     figures = tally.as_json()
     first, records = tally.steps[recipe.source_step.name], tally.steps[recipe.last.name].kept
     fed = recipe.source_step.source is INPUT
-    state, reason, held = _state(directory)
+    now, reason, held = state(directory)
     return {
-        "state": state,
+        "state": now,
         "reason": reason,
         "recipe": recipe.name,
         "goal": loaded.plan.goal,
@@ -57,20 +57,20 @@ def _limits(directory: Path, loaded: context.Loaded, books: Books) -> list[dict[
     return [asdict(standing) for standing in funds.standings(loaded, books)]
 
 
-def _state(directory: Path) -> tuple[str, str, dict[str, str]]:
+def state(directory: Path) -> tuple[str, str, dict[str, str]]:
     """State, reason and the lanes that somebody has paused, as the last pulse said it; a run that is neither ended nor alive was
     killed."""
     try:
         pulse = orjson.loads((directory / rundir.PULSE).read_bytes())
-        state, reason = str(pulse["state"]), str(pulse["reason"])
+        now, reason = str(pulse["state"]), str(pulse["reason"])
         held = {str(lane["name"]): str(lane["held"]) for lane in pulse.get("lanes", ()) if lane.get("held")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        state, reason, held = "new", "", {}
-    if state not in ("running", "draining"):
-        return state, reason, {}
+        now, reason, held = "new", "", {}
+    if now not in ("running", "draining"):
+        return now, reason, {}
     if rundir.holder(directory) is None:
         return "killed", "its process ended without a word; the command that started it goes on from here", {}
-    return state, reason, held
+    return now, reason, held
 
 
 def as_json(directory: Path) -> str:

@@ -15,7 +15,7 @@ from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Inquiry, Languages
 from engine.core.types import Call, LanePlan, Reply, Style, Usage
 
-_SHARED = ("contract", "profile", "reading")
+_SHARED = ("contract", "demonstrations", "profile", "reading")
 """Files of this folder that are no dialects, but what dialects share."""
 
 

@@ -1,6 +1,7 @@
 """Simulated crashes: the real scheduler and journal over a disk that tears, forgets, fills up, fails or is slow, by seed.
 
-`python -m tests.crashes SEED` goes through one schedule again and says what went wrong; with `documents` behind it, over those.
+`python -m tests.crashes SEED` goes through one schedule again and says what went wrong; with `documents` or `batches` behind it,
+over those.
 """
 
 from __future__ import annotations
@@ -87,17 +88,20 @@ class Subject:
 
     loaded: Callable[[int], context.Loaded]
     answer: Answer
-    asked: Callable[[dict[str, Any]], str]
+    asked: Callable[[dict[str, Any]], list[str]]
+    documents: bool = True
 
 
-def asked_of_model(body: dict[str, Any]) -> str:
-    return digest(brain.prompt_of(body))
+def asked_of_model(body: dict[str, Any]) -> list[str]:
+    return [digest(brain.prompt_of(body))]
 
 
-def asked_about_text(body: dict[str, Any]) -> str:
-    if "q" not in body:
+def asked_about_texts(body: dict[str, Any]) -> list[str]:
+    texts = body["text"] if "target_lang" in body else [body["q"]] if "q" in body else None
+    if texts is None:
         return asked_of_model(body)
-    return digest(prompt_text((Translation(body["q"], body["source"], body["target"]),)))
+    pair = ("en", "zh") if translator.step_of(body) == "translate" else ("zh", "en")
+    return [digest(prompt_text((Translation(one, *pair),))) for one in texts]
 
 
 TEXTS = tuple(translator.text(n) for n in range(4))
@@ -114,10 +118,19 @@ def corpus() -> Path:
     return path
 
 
-@cache
 def loaded_documents(concurrent: int) -> context.Loaded:
+    return loaded_with(concurrent, "libretranslate")
+
+
+def loaded_batches(concurrent: int) -> context.Loaded:
+    return loaded_with(concurrent, "deepl")
+
+
+@cache
+def loaded_with(concurrent: int, provider: str) -> context.Loaded:
+    """A run over documents whose translator takes one text a request, or several."""
     lanes = {
-        "main": {**translator.TRANSLATOR, "concurrent": concurrent, "requests_per_day": 400},
+        "main": {**translator.TRANSLATOR, "provider": provider, "concurrent": concurrent, "requests_per_day": 400},
         "llm": {**translator.WRITER, "requests_per_day": 400},
     }
     whole = context.load(from_data(translator.plan(corpus(), lanes=lanes)))
@@ -198,10 +211,10 @@ class Story:
         """Nothing that was on the disk is asked again, and nothing is sent without a lease that lasts."""
         if not hasattr(drive, "wire"):
             return  # it crashed while it read its journal
-        asked = [self.about.asked(body) for body in drive.wire.sent]
+        asked = [one for body in drive.wire.sent for one in self.about.asked(body)]
         self.must(not settled.intersection(asked), "an answer that was on the disk was asked for again")
         self.must(len(set(asked)) == len(asked), "one question was asked twice in one life")
-        self.sent += len(asked)
+        self.sent += len(drive.wire.sent)
 
     def check_survivors(self, files: dict[str, bytes]) -> None:
         """Whatever was promised is there, in order, nothing before it is missing, and the manifest is not behind."""
@@ -220,7 +233,7 @@ class Story:
         settled = [line for line in segments.checked(disk, "run", check) if hasattr(line, "q")]
         keys = {(line.step, line.index) for line in settled}  # type: ignore[union-attr]
         self.must(len(keys) == len(settled), "a request was settled twice")
-        if self.subject == "documents":
+        if self.about.documents:
             first = sorted(line.index for line in settled if line.step == "translate")  # type: ignore[union-attr]
             self.must(first == list(range(2 * len(TEXTS))), f"documents are settled as {first}")
             records = sum(len(line.kept) for line in settled if line.step == "instruct")  # type: ignore[union-attr]
@@ -258,8 +271,9 @@ def slowly(most: float, rng: Random) -> Any:
 
 
 SUBJECTS = {
-    "tasks": Subject(loaded, brain.answer, asked_of_model),
-    "documents": Subject(loaded_documents, translator.answer, asked_about_text),
+    "tasks": Subject(loaded, brain.answer, asked_of_model, documents=False),
+    "documents": Subject(loaded_documents, translator.answer, asked_about_texts),
+    "batches": Subject(loaded_batches, translator.answer, asked_about_texts),
 }
 
 

@@ -35,7 +35,7 @@ def apertium() -> Iterator[str]:
     command = ["apertium-apy", "-p", str(port), "-j", "1", "/usr/share/apertium"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        until(lambda: _listens(port) or server.poll() is not None, "Apertium's server")
+        until(lambda: listens(port) or server.poll() is not None, "Apertium's server")
         assert server.poll() is None, "Apertium's server did not start"
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -43,7 +43,8 @@ def apertium() -> Iterator[str]:
         server.wait()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether anybody does on this port of loopback."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
 

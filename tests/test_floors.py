@@ -32,6 +32,7 @@ FLOORS = {
         engine/core/estimate
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
+        engine/core/sketches engine/core/verbs engine/core/published engine/core/pace engine/core/harvest engine/core/figures
     """,
     "F2 methods and dialects": """
         providers/__init__ providers/reading providers/profile providers/openai
@@ -43,6 +44,7 @@ FLOORS = {
         engine/recipes/backtranslation engine/recipes/augment
         providers/libretranslate providers/apertium providers/deepl providers/google_translate providers/azure_translator
         providers/baidu providers/youdao providers/amazon_translate providers/alibaba_mt
+        providers/demonstrations providers/llm_translate
         engine/pricing engine/plan
     """,
     "F3 effects": """
@@ -51,10 +53,11 @@ FLOORS = {
         engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
         engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
-        engine/runtime/mailbox engine/runtime/control
+        engine/runtime/mailbox engine/runtime/control engine/runtime/leash engine/runtime/apertium
     """,
     "F4 the loop": """
-        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/asking
+        engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/calling
+        engine/runtime/asking
         engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
     """,
@@ -79,7 +82,8 @@ FLOORS = {
         providers/simulator/server providers/simulator/__main__
     """,
     "F6 doors": """
-        engine/live engine/progress engine/status engine/why
+        engine/metrics engine/live engine/progress engine/status engine/why engine/watch
+        engine/charts engine/sections engine/page engine/report engine/dashboard engine/cli_pages
         engine/exports/__init__ engine/exports/example engine/exports/choose engine/exports/settings engine/exports/neighbours
         engine/exports/gather engine/exports/rows engine/exports/finetune engine/exports/sheet engine/exports/encode
         engine/exports/formats engine/exports/card engine/exports/write engine/export

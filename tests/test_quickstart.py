@@ -33,7 +33,7 @@ def test_plan_with_openai_and_the_embedded_servers_address_works_unchanged(tmp_p
     assert outcome.exit_code == 0
     assert outcome.pulse.kept >= 1
     assert outcome.pulse.tally["lanes"]["main"]["tokens_out"] > 10
-    report = list(quickstart.report(tmp_path / "run", "gemma3-270m", 61.0))
+    report = list(quickstart.report(tmp_path / "run", quickstart.Wish(), 61.0))
     assert any("1:01 min" in line for line in report)
     assert "Gemma Terms of Use" in report[0]
 

@@ -100,6 +100,7 @@ def test_running_job_is_paused_tuned_resumed_and_stopped(plan: Path, tmp_path: P
                 assert await run_sync(tune.resume, run, "main") == "main takes work again."
                 pulse = await watched.pulse()
                 assert pulse.goal == 999
+                assert rundir.reopen(run).plan.goal == 999, "exports go by it"
                 assert server.requests > asked
                 assert "Nothing new is asked" in await run_sync(tune.stop, run)
         return watched

@@ -81,6 +81,8 @@ OPTIONS: dict[str, Any] = {
     },
 }
 TRANSLATOR = {"provider": "libretranslate", "base_url": "http://127.0.0.1:9", "concurrent": 8}
+BATCHES = {"provider": "deepl", "base_url": "http://127.0.0.1:9", "concurrent": 4}
+"""A vendor that takes several texts a request."""
 WRITER = {"provider": "local", "base_url": "http://127.0.0.1:9/v1", "concurrent": 8}
 LANES = {"mt": TRANSLATOR, "llm": WRITER}
 
@@ -108,10 +110,17 @@ def plan(path: Path, **changes: Any) -> dict[str, Any]:
 
 def answer(body: dict[str, Any], count: int) -> HttpResponse:
     """What a translator, or a model that writes instructions, says."""
+    if "target_lang" in body:
+        return deepl([translated(one, body["target_lang"]) for one in body["text"]])
     if "q" in body:
         return HttpResponse(200, {}, orjson.dumps({"translatedText": translated(body["q"], body["target"])}), 1.0, 0.5)
     prompt = str(body.get("prompt") or "\n".join(turn["content"] for turn in body["messages"]))
     return answered(" " + instruction(prompt.rstrip().splitlines()[-2:]))
+
+
+def deepl(texts: list[Any]) -> HttpResponse:
+    """DeepL's answer with these translations."""
+    return HttpResponse(200, {}, orjson.dumps({"translations": [{"text": one} for one in texts]}), 1.0, 0.5)
 
 
 def instruction(about: list[str]) -> str:
@@ -122,6 +131,7 @@ def instruction(about: list[str]) -> str:
 
 def step_of(body: dict[str, Any]) -> str:
     """Which step a request belongs to."""
-    if "q" not in body:
+    target = str(body.get("target") or body.get("target_lang") or "")
+    if not target:
         return "instruct"
-    return "translate" if body["target"].startswith("zh") else "return"
+    return "translate" if target.lower().startswith("zh") else "return"

@@ -16,7 +16,7 @@ from engine.core.types import Request, Settled, Stop
 
 LEARNING = 40
 """Answers that have to be heard out before any is cut."""
-CONTROL = 0.1
+CONTROL = 0.05
 """Share of answers that are heard out after that: duplicates become more, and come in other ways, as the pool grows."""
 MEMORY = 0.995
 """What an answer counts when the next one has been heard out."""

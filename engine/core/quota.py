@@ -275,7 +275,6 @@ class Ledger:
     def pause(self, until: float) -> None:
         """Send nothing before `until`; a shorter pause never ends a longer one."""
         self._paused_until = max(self._paused_until, until)
-        self._slicing.rested()
 
     @property
     def slice(self) -> float | None:

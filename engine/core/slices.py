@@ -86,6 +86,15 @@ class Log:
             old = self._sent.popleft()
             self._late = max(0.0, self._late - old.weight) if old.late else self._late
 
+    def since(self, t: float) -> float:
+        """What was counted from `t` on."""
+        total = 0.0
+        for sent in reversed(self._sent):
+            if sent.t < t:
+                break
+            total += sent.weight
+        return total
+
     @property
     def unheard(self) -> float:
         """What the server has probably counted by now that we have not heard of."""

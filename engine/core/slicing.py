@@ -16,7 +16,7 @@ MINUTE = 60.0
 SHORT, LONG = 1.0, 10.0
 """Seconds of the slices that vendors are known to count."""
 SOON = 5.0
-"""At full pace a limit on each second refuses within so many seconds, and one on ten of them later."""
+"""A limit on each second refuses before so many seconds are used in full, and one on ten of them later."""
 OFTEN = 3
 """So many beats within a minute are none: the slices are not as we think, or there are none."""
 NARROWER = 0.98
@@ -42,8 +42,6 @@ class Slicing:
         """Of the slices that are minded; `None` while none are."""
         self._meters = meters
         self._declared = declared
-        self._began: float | None = None
-        """When calls began to be sent without a pause."""
         self._arc: Arc | None = None
         """Where a slice of the server's has begun, once, by all that refusals have told."""
         self._wrong: list[float] = []
@@ -58,14 +56,9 @@ class Slicing:
             self._mind(seconds)
 
     def sent(self, now: float) -> None:
-        self._began = now if self._began is None else self._began
         if now >= self._until:
             self._until, self._patience = math.inf, min(LONGEST, 2 * self._patience)
             self._mind(self._declared)
-
-    def rested(self) -> None:
-        """Calls pause."""
-        self._began = None
 
     def refused(self, t: float, weights: Mapping[str, Weight], left: Mapping[str, int], now: float) -> bool:
         """Whether the refusal of a call sent at `t` is about a slice, which is taken to heart then. `left` is what the server
@@ -78,12 +71,11 @@ class Slicing:
         if not minutes or not room:
             return False
         if self.seconds is None:
-            late = self._began is not None and t >= self._began + SOON
-            self._mind(LONG if late else SHORT)
+            self._mind(LONG if any(self._meters[name].sustained(SOON, now) for name in minutes) else SHORT)
             self._until = now + self._patience
             self._hear(t, weights, now)
             return True
-        return self._hear(t, weights, now) and self._believable()
+        return (self._hear(t, weights, now) and len(self._wrong) <= OFTEN) or self._shorten()
 
     def _hear(self, t: float, weights: Mapping[str, Weight], now: float) -> bool:
         """Follow the beat that a refusal tells of; `False` if it tells of none. All quotas of an account have the same."""
@@ -104,10 +96,9 @@ class Slicing:
         self._arc = both
         return True
 
-    def _believable(self) -> bool:
-        """A beat that turns out wrong again and again is none: shorter slices are tried, or something else is why."""
-        if len(self._wrong) <= OFTEN:
-            return True
+    def _shorten(self) -> bool:
+        """A beat that turns out wrong again and again is none, and what was sent fills no slice so long: shorter ones are tried.
+        `False` where they are as short as any, and something else is why."""
         self._wrong.clear()
         if self.seconds != LONG or self._declared is not None:
             return False

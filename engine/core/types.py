@@ -164,6 +164,9 @@ class LanePlan:
 
     provider: str
     """Name of a module in `providers`, or a dotted module of one's own."""
+    via: str | None = None
+    """Of a lane of `llm_translate`: the lane of the plan whose model translates. All else is that lane's, its account included,
+    but for `role` and `weight`."""
     model: str = ""
     role: tuple[str, ...] = ()
     """Roles that the lane serves; empty: every role that its provider can."""
@@ -242,6 +245,8 @@ class Request:
     """It settled with a fault before, and its next answer takes that one's place."""
     unlike: str = ""
     """Engine that must not answer it, having answered what it is about."""
+    alone: bool = False
+    """No other request may share its HTTP requests: together with others it failed."""
 
 
 @dataclass(frozen=True, slots=True)

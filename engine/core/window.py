@@ -23,6 +23,8 @@ FINE = 0.975
 """Likewise where each second counts, and without slack: a little below the mean, as calls do not travel equally fast."""
 BRIM = 0.99
 """Likewise where a bucket holds little: nearly full, it bears it that calls do not travel equally fast."""
+NEARLY = 0.95
+"""Of all, as far as can be said of a few seconds."""
 SMALL, ALIKE = 1 / 6, 2.0
 """A bucket that holds less than this share of a minute's limit is small, once it has seemed so for so many seconds."""
 GROWTH = 1.05
@@ -235,6 +237,10 @@ class Meter:
         """Mind slices of so many seconds from now on, or none."""
         self.slices = None if seconds is None else Slices(seconds, self._log)
         self.window.margin = margin(self.window.period) if seconds is None else 0.0
+
+    def sustained(self, seconds: float, now: float) -> bool:
+        """Whether it was used in full for the last so many seconds."""
+        return self._log.since(now - seconds) >= NEARLY * seconds * self.window.limit / self.window.period
 
     def small(self, remaining: float, reset: float, limit: float, now: float) -> bool:
         """Whether the server's bucket holds seconds of its limit, and not the whole: what is left and what will have been

@@ -6,12 +6,13 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import anyio
@@ -37,6 +38,8 @@ UNRATED, MOST = 1000, 4000
 """Calls in flight for an account with a quota that says nothing of them: without a rate of requests; and at the most for five
 minutes of that rate."""
 LONGEST_PAUSE = 60.0
+BURST = 2.0
+"""Seconds for which a cheaper lane may have more to do than it can at once, before dearer ones help."""
 LATELY = 16
 """Calls of which the lightest is what the next one is taken to weigh: a heavier one then waits in hand, while a light one would
 have waited for the room of a heavy one."""
@@ -72,6 +75,8 @@ class Lane:
     """What it costs, in any unit that all lanes share: the cheaper one is asked first."""
     held: str | None = None
     """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """How its attempts have failed since the process began, by kind."""
 
     lacks: frozenset[str] = frozenset()
     """Steps of its roles that it cannot serve: it does not have the languages."""
@@ -132,6 +137,8 @@ class Account:
     parked_until: float = -math.inf
     holding: bool = False
     """Its pump has a request in hand that waits for room."""
+    pressed: float | None = None
+    """Since when it has had work all the time."""
     _rng: Random = field(default_factory=Random, repr=False)
     _refusals: int = 0
     _taught: bool = False
@@ -141,6 +148,13 @@ class Account:
     """The lightest of these."""
     _place: anyio.CancelScope | None = field(default=None, repr=False)
     """The last wait for a place in the row."""
+
+    def secrets(self) -> list[str]:
+        """What must be told nowhere: the keys of its lanes as they are now, values of their own headers, passwords of proxies."""
+        found = [lane.key.value for lane in self.lanes]
+        found += [value for lane in self.lanes for name, value in lane.headers.items() if value != lane.plan.headers[name]]
+        proxies = [lane.route.proxy for lane in self.lanes if lane.route.proxy]
+        return found + [password for proxy in proxies if (password := urlsplit(proxy).password)]
 
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
@@ -158,6 +172,13 @@ class Account:
     def has_room(self, now: float) -> bool:
         """Whether it would take new work at this moment."""
         return not self.holding and self.opening(now) <= 0
+
+    def keeps_up(self, now: float) -> bool:
+        """Whether it takes new work at this moment, or is about to: a burst is no reason to pay a dearer lane, and lasting
+        pressure is."""
+        if self.has_room(now):
+            return True
+        return self.pressed is not None and now < self.pressed + BURST and self.opening(now) < BURST
 
     def park(self, seconds: float, reason: str, now: float) -> None:
         """Send nothing for long: nobody sleeps over it, other lanes take the work."""
@@ -187,8 +208,10 @@ class Account:
         if self._place is not None:
             self._place.cancel()
 
-    def weigh(self, lane: Lane, calls: tuple[Call, ...]) -> Usage:
+    def weigh(self, lane: Lane, calls: tuple[Call, ...], requests: int | None = None) -> Usage:
+        """What calls weigh that are about to be sent, in so many HTTP requests; without a number, each in its own."""
         usage = total([lane.provider.weigh(call) for call in calls])
+        usage = usage if requests is None else replace(usage, requests=requests)
         self._lately.append(usage)
         self._light = lightest(self._lately)
         return usage
@@ -198,8 +221,7 @@ class Account:
     ) -> Attempted:
         """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_line` is told of
         each line of a streamed answer, by its listener, and may cut it off."""
-        lane.key.look(anyio.current_time())
-        stamp, renewals = Stamp(now(), uuid4().hex, lane.key.value), lane.key.renewals
+        stamp, renewals = _stamped(lane, now()), lane.key.renewals
         reader = lane.provider.reader(call) if lane.plan.stream else None
         response: HttpResponse | None = None
         outcome: Reply | Fault | None = None
@@ -218,10 +240,24 @@ class Account:
             outcome = fault
         assert outcome is not None
         told = readings(response.headers, now()) if response is not None else ()
-        if isinstance(outcome, Fault):
-            detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
-            outcome = Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
-        return Attempted(outcome, told, used, renewals)
+        return Attempted(_cleaned(outcome, lane, stamp), told, used, renewals)
+
+    async def carry(
+        self, lane: Lane, calls: tuple[Call, ...], wire: Sender, timeouts: Timeouts, now: Callable[[], float]
+    ) -> tuple[Attempted, tuple[Reply | Fault, ...]]:
+        """One HTTP attempt that carries several calls: what each of them came to, and what the attempt as a whole did, which has
+        failed only where all of them have."""
+        stamp, renewals = _stamped(lane, now()), lane.key.renewals
+        told: tuple[Reading, ...] = ()
+        try:
+            response = await wire.send(lane.equipped(lane.provider.encode(calls, lane.plan, stamp)), timeouts.whole)
+            told = readings(response.headers, now())
+            decoded = lane.provider.decode(calls, response)
+        except Fault as fault:
+            decoded = (fault,) * len(calls)
+        outcomes = tuple(_cleaned(outcome, lane, stamp) for outcome in decoded)
+        whole = next((outcome for outcome in outcomes if isinstance(outcome, Reply)), outcomes[0])
+        return Attempted(whole, told, None, renewals), outcomes
 
     def learn(self, lane: Lane, attempted: Attempted, ticket: Ticket, now: float) -> None:
         """What an outcome means for the account and the lane, besides its request."""
@@ -232,6 +268,7 @@ class Account:
             self.breaker.succeeded()
             self.ledger.aimd.succeeded(now)
             return
+        lane.faults[fault.kind.value] += 1
         hint = fault.retry_after
         if hint is not None and hint > self.park_after and fault.kind in PATIENT:
             self.park(hint, str(fault), now)
@@ -273,6 +310,19 @@ class Account:
         self.ledger.pause(now + pause + self._rng.uniform(0.0, 0.1 * pause + 0.1))
 
 
+def _stamped(lane: Lane, t: float) -> Stamp:
+    lane.key.look(anyio.current_time())
+    return Stamp(t, uuid4().hex, lane.key.value)
+
+
+def _cleaned(outcome: Reply | Fault, lane: Lane, stamp: Stamp) -> Reply | Fault:
+    """The outcome without the key in it."""
+    if isinstance(outcome, Reply):
+        return outcome
+    detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
+    return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
+
+
 def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneView:
     """What the agenda sees of a lane, beside all lanes with their accounts."""
     alone, yields = True, frozenset[str]()
@@ -280,7 +330,8 @@ def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneV
         if other is lane or not other.working or not other.roles & lane.roles:
             continue
         alone = False
-        if other.rank < lane.rank and not other.lacks and not any(one is lane for one in account.lanes) and account.has_room(now):
+        elsewhere = not any(one is lane for one in account.lanes)
+        if other.rank < lane.rank and not other.lacks and elsewhere and account.keeps_up(now):
             yields |= other.roles
     return LaneView(lane.name, lane.roles, alone, yields, lane.engine, lane.lacks)
 

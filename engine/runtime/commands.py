@@ -6,7 +6,7 @@ Plain functions on the loop, called by whoever takes commands. Each tells what i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from difflib import get_close_matches
 from typing import Any, cast, get_args, get_type_hints
@@ -32,13 +32,21 @@ Amount = int | float | None
 
 
 class Commands:
-    """One run and the hands on it."""
+    """One run and the hands on it. `note` keeps a goal where exports look for it, and raises `PlanError` where it cannot."""
 
-    def __init__(self, run: Scheduler, agenda: Agenda, accounts: Sequence[Account], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        run: Scheduler,
+        agenda: Agenda,
+        accounts: Sequence[Account],
+        note: Callable[[int], None],
+        log: FilteringBoundLogger,
+    ) -> None:
         self._run = run
         self._agenda = agenda
         self._accounts = accounts
         self._lanes = {lane.name: (account, lane) for account in accounts for lane in account.lanes}
+        self._note = note
         self._log = log
 
     def obey(self, order: Any) -> str:
@@ -122,8 +130,9 @@ class Commands:
 
     def _aim(self, goal: int) -> str:
         before = self._agenda.goal
+        self._note(goal)
         self._agenda.aim(goal)
-        return f"goal: {before} -> {goal} ({self._agenda.kept} kept so far; exports still end at the plan's goal)"
+        return f"goal: {before} -> {goal} ({self._agenda.kept} kept so far)"
 
     def _retune(self, account: Account, amounts: dict[str, Amount]) -> list[str]:
         """Everything that is changed on an account, one line for each figure."""

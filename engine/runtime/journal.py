@@ -179,29 +179,43 @@ def read_only(directory: Path) -> Iterator[Line]:
 
 
 def following(disk: Disk, where: str) -> Iterator[Line]:
-    """`read_only` through a disk. The run may seal a segment, compress it and begin the next one at any moment."""
-    number, before = 0, 0
-    while (file := _next_file(disk, where, number)) is not None:
-        done, ended = 0, False
-        while not ended:
-            ended = number + 1 in segments.on_disk(disk)  # asked before reading: then all of this one's lines are there
-            try:
-                for read in segments.read(disk, where, file):
-                    if read.number <= done or read.value is None:
-                        continue
-                    done = read.number
-                    if isinstance(read.value, dict):
-                        segments.check_header(read.value, Expected(None, before), where, file)
-                    else:
-                        yield read.value
-            except JournalError as error:
-                if not isinstance(error.__cause__, FileNotFoundError) or file.endswith(".zst"):
-                    raise
-                file, ended = f"{title(number)}.zst", False  # it was compressed meanwhile
-                continue
-            if not ended and _next_file(disk, where, number + 1) is None:
-                return
-        number, before = number + 1, before + max(0, done - 1)
+    """`read_only` through a disk."""
+    for line in tailing(disk, where):
+        if line is None:
+            return
+        yield line
+
+
+def tail(directory: Path) -> Iterator[Line | None]:
+    """Likewise without an end: `None` where nothing more is written yet; asked again, it goes on with what has come since."""
+    return tailing(Directory(directory), str(directory))
+
+
+def tailing(disk: Disk, where: str) -> Iterator[Line | None]:
+    """`tail` through a disk. The run may seal a segment, compress it and begin the next one at any moment."""
+    number, before, done = 0, 0, 0
+    while True:
+        if (file := _next_file(disk, where, number)) is None:
+            yield None
+            continue
+        ended = number + 1 in segments.on_disk(disk)  # asked before reading: then all of this one's lines are there
+        try:
+            for read in segments.read(disk, where, file):
+                if read.number <= done or read.value is None:
+                    continue
+                done = read.number
+                if isinstance(read.value, dict):
+                    segments.check_header(read.value, Expected(None, before), where, file)
+                else:
+                    yield read.value
+        except JournalError as error:
+            if not isinstance(error.__cause__, FileNotFoundError) or file.endswith(".zst"):
+                raise
+            continue  # it was compressed meanwhile
+        if ended:
+            number, before, done = number + 1, before + max(0, done - 1), 0
+        elif _next_file(disk, where, number + 1) is None:
+            yield None
 
 
 def _next_file(disk: Disk, where: str, number: int) -> str | None:

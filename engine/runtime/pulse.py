@@ -5,8 +5,9 @@ For the scheduler, and for whoever shows or runs one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -14,7 +15,8 @@ from engine.core.agenda import Agenda
 from engine.core.budget import RUN, Standing, of_lane
 from engine.core.recipe import Step
 from engine.core.till import Till
-from engine.runtime.account import Account, Lane
+from engine.core.types import Quota
+from engine.runtime.account import Account, Lane, LaneState
 
 
 class RunState(Enum):
@@ -49,6 +51,12 @@ class LanePulse:
     notice: str | None = None
     """Why it is parked, and for how long."""
     held: str | None = None
+    limit: float | None = None
+    """Requests a minute that its account may send, headroom left out; `None` where nothing is declared."""
+    paused: float | None = None
+    """Seconds until it may send again, while it is paused or parked; `None` where that is not known, or it is neither."""
+    faults: dict[str, int] = field(default_factory=dict)
+    """Attempts that failed since this process began, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +127,25 @@ def idle(roles: set[str], lanes: Collection[tuple[Account, Lane]], now: float) -
 
 
 def seen(account: Account, lane: Lane, now: float) -> LanePulse:
+    state, left = account.lane_state(lane, now), account.opening(now)
     return LanePulse(
-        lane.name, account.lane_state(lane, now).value, account.ledger.in_flight, lane.closed, account.notice(now), lane.held
+        name=lane.name,
+        state=state.value,
+        in_flight=account.ledger.in_flight,
+        closed=lane.closed,
+        notice=account.notice(now),
+        held=lane.held,
+        limit=requests_a_minute(lane.plan.quota),
+        paused=left if state in (LaneState.PAUSED, LaneState.PARKED) and 0 < left < math.inf else None,
+        faults=dict(lane.faults),
     )
+
+
+def requests_a_minute(quota: Quota) -> float | None:
+    """The smallest rate of requests that a quota allows, in a minute; `None` where it says nothing of requests."""
+    periods = (("requests_per_second", 60.0), ("requests_per_minute", 1.0), ("requests_per_day", 1 / 1440))
+    rates = [limit * factor for name, factor in periods if (limit := getattr(quota, name)) is not None]
+    return min(rates) * (1 - quota.headroom) if rates else None
 
 
 def held_up(roles: set[str], lanes: Sequence[Lane]) -> str:

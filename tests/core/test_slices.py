@@ -243,3 +243,24 @@ def test_arcs_narrow_down_where_a_slice_begins() -> None:
     assert (moved.earliest, moved.latest) == pytest.approx((10.2, 10.7))
     assert second.within(moved) == pytest.approx((10.5, 10.7))
     assert Arc(10.8, 10.9).within(moved) is None
+
+
+def test_seconds_are_suspected_unless_many_were_used_in_full() -> None:
+    """Refused in the midst of calls that are few, it is a second that had too many; at full pace for long, it is ten of them."""
+    for apart, slice in ((0.3, 1.0), (0.1, 10.0)):
+        ledger = Ledger(Quota(requests_per_minute=MINUTE))
+        tickets = [ledger.charge(Usage(), 1000.0 + n * apart) for n in range(100)]
+        ledger.refused(tickets[-1], told(300), tickets[-1].t + 0.1)
+        assert ledger.slice == slice
+
+
+def test_long_slices_that_were_not_full_give_way_to_short_ones() -> None:
+    """Refused again after a few calls, ten seconds cannot have been full: a second was."""
+    ledger = Ledger(Quota(requests_per_minute=MINUTE))
+    tickets = [ledger.charge(Usage(), 1000.0 + n / 10) for n in range(100)]
+    ledger.refused(tickets[-1], told(300), 1010.0)
+    assert ledger.slice == 10.0
+    tickets = [ledger.charge(Usage(), 1030.0 + n / 20) for n in range(12)]
+    ledger.refused(tickets[-1], told(300), 1030.7)
+    assert ledger.slice == 1.0
+    assert ledger.limits == {"requests_per_minute": MINUTE}

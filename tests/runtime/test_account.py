@@ -16,7 +16,19 @@ from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.quota import Ledger
 from engine.core.types import Completion, Decoding, LanePlan, Quota, Reply, Stop, Translation, Usage
 from engine.core.window import PACE
-from engine.runtime.account import LATE, LATELY, UNDECLARED, Account, Attempted, Lane, LaneState, declared, spacing, view
+from engine.runtime.account import (
+    BURST,
+    LATE,
+    LATELY,
+    UNDECLARED,
+    Account,
+    Attempted,
+    Lane,
+    LaneState,
+    declared,
+    spacing,
+    view,
+)
 from engine.runtime.keys import Key, secret, without
 from engine.runtime.wire import Timeouts
 from tests import virtual
@@ -399,6 +411,23 @@ def test_new_work_is_left_to_a_cheaper_lane_with_room() -> None:
     assert not view(dear, homes, 101.0).yields, "they cost the same"
     cheap.plan = replace(cheap.plan, weight=2.0)
     assert view(dear, homes, 101.0).yields
+
+
+def test_burst_is_left_to_the_cheaper_lane_and_lasting_pressure_is_not() -> None:
+    """A request in hand that waits for a moment is no reason to pay more, unless there have been such for seconds, or it waits
+    longer."""
+    cheap, dear = lane("cheap"), lane("dear")
+    dear.dearness = 5.0
+    first, second = account(cheap, quota=Quota(requests_per_minute=60)), account(dear)
+    homes = [(first, cheap), (second, dear)]
+    first.ledger.charge(Usage(), 100.0)
+    first.holding, first.pressed = True, 100.0
+    assert view(dear, homes, 100.5).yields
+    first.pressed = 100.5 - BURST
+    assert not view(dear, homes, 100.5).yields
+    first.pressed = 100.5
+    first.ledger.pause(110.0)
+    assert not view(dear, homes, 100.5).yields
 
 
 def test_long_hint_parks_the_account() -> None:

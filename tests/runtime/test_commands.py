@@ -33,6 +33,8 @@ class Hands:
 
     def __init__(self, drive: Drive, *steps: Step) -> None:
         self.said: list[Any] = []
+        self.noted: list[int] = []
+        self.note: Callable[[int], None] = self.noted.append
         self.log = CapturingLogger()
         self._drive = drive
         self._steps = steps
@@ -40,7 +42,7 @@ class Hands:
 
     def _meet(self, scheduler: Scheduler) -> None:
         log = structlog.wrap_logger(self.log, wrapper_class=structlog.make_filtering_bound_logger("info"), processors=[_kept])
-        commands = Commands(scheduler, self._drive.agenda, self._drive.accounts, log)
+        commands = Commands(scheduler, self._drive.agenda, self._drive.accounts, self.note, log)
         for n, (moment, act) in enumerate(self._steps):  # timers of one moment would go off in any order
             asyncio.get_running_loop().call_later(moment + n * 1e-4, self._do, act, commands)
 
@@ -135,6 +137,21 @@ def test_goal_is_raised_while_the_run_goes_on() -> None:
     assert len([step for step, _ in drive.keys().elements() if step == "classify"]) == 60
     assert set(drive.keys().values()) == {1}
     assert hands.said[0].startswith("goal: 20 -> 60 (")
+    assert hands.noted == [60]
+
+
+def test_goal_that_cannot_be_noted_is_not_changed() -> None:
+    """Exports would end elsewhere than the run: whoever tunes is told why, and the quotas named beside it stay as well."""
+
+    def refuse(goal: int) -> None:
+        raise PlanError("the disk is full")
+
+    drive = Drive(goal=20)
+    hands = Hands(drive, (1.0, tune("lanes.main.requests_per_minute=6", "goal=60")))
+    hands.note = refuse
+    assert drive.start().goal == 20
+    assert str(hands.said[0]) == "the disk is full"
+    assert drive.accounts[0].ledger.limits == {}
 
 
 def test_goal_is_lowered_while_the_run_goes_on() -> None:

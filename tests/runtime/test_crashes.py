@@ -13,7 +13,7 @@ import pytest
 from engine.core.quota import Ledger
 from tests.crashes import Deaf, LateManifest, Nameless, WritesLater, broken, drawn, grants_first
 
-SCHEDULES, DOCUMENT_SCHEDULES = 5000, 600
+SCHEDULES, DOCUMENT_SCHEDULES = 5000, 400
 CHUNK = 100
 ENOUGH = range(200)
 """Schedules within which a mutant has to fail."""
@@ -28,12 +28,13 @@ def test_five_thousand_schedules_keep_every_promise() -> None:
     assert not found, "\n".join(found[:20])
 
 
-def test_hundreds_of_schedules_over_documents_keep_them_too() -> None:
+@pytest.mark.parametrize("subject", ["documents", "batches"])
+def test_hundreds_of_schedules_over_documents_keep_them_too(subject: str) -> None:
     """Killed anywhere, a run over documents settles each of them once, those that are turned away included, and makes of each the
-    record that it would have made anyway."""
+    record that it would have made anyway; so where several travel in one request."""
     chunks = [range(first, first + CHUNK) for first in range(0, DOCUMENT_SCHEDULES, CHUNK)]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        found = [promise for promises in pool.map(partial(broken, subject="documents"), chunks) for promise in promises]
+        found = [promise for promises in pool.map(partial(broken, subject=subject), chunks) for promise in promises]
     assert not found, "\n".join(found[:20])
 
 
