@@ -20,9 +20,12 @@ from tests.fakes import answered, refused
 
 CALLS = 200
 CASES = [json.loads(line) for line in (Path(__file__).parent / "golden" / "parity.jsonl").read_text().splitlines()]
-PROPOSALS = [case for case in CASES if case["kind"] == "propose"][:CALLS]
+STOPS = {"propose": ("\n\n", "\n16", "16.", "16 ."), "instances": ("Task:",), "alpaca": ()}
+"""Where the calls of this run end: no server goes on past them, as the model did when it was recorded without."""
+SAID = [case for case in CASES if not any(stop in case["raw"] for stop in STOPS[case["kind"]])]
+PROPOSALS = [case for case in SAID if case["kind"] == "propose"][:CALLS]
 INSTANCES = {
-    labelled: [case for case in CASES if case["kind"] == "instances" and case["classification"] is labelled]
+    labelled: [case for case in SAID if case["kind"] == "instances" and case["classification"] is labelled]
     for labelled in (True, False)
 }
 SEEDS = [seed["instruction"] for seed in seedfile.read(seedfile.folder() / "self_instruct.en.jsonl")[0]]

@@ -27,6 +27,8 @@ GREEDY = Decoding(max_tokens=24, temperature=0.0, seed=1)
 COUNT = Completion("One, two, three, four, five, six,", GREEDY)
 CHAT = Chat((Message("user", "Count: one, two, three, four,"),), GREEDY)
 BOUND = Chat((Message("user", "Is water wet?"),), replace(GREEDY, max_tokens=48, schema=an_object(wet=TRUTH)))
+FIELD = Completion("Is water wet? In JSON: ", BOUND.decoding)
+"""For the dialect of llama.cpp alone: completions have their schema in a field of its own."""
 SHORT = Completion("One, two, three, four, five, six,", replace(GREEDY, max_tokens=2))
 
 
@@ -38,8 +40,9 @@ def asked(folder: Path, calls: list[tuple[Call, bool]]) -> list[Reply]:
         clock = Clock(anyio.current_time, time.time)
         async with local.serve("", slots=2, port=0, log=folder / "model.log") as server, Wire(clock) as wire:
             for call, streamed in calls:
-                provider = providers.find("openai")
-                plan = LanePlan(provider="openai", model="any", base_url=server.base_url, stream=streamed)
+                name = "llama_cpp" if call is FIELD else "openai"
+                provider = providers.find(name)
+                plan = LanePlan(provider=name, model="any", base_url=server.base_url, stream=streamed)
                 lane = Lane("a", plan, provider, frozenset({"x"}), "chat")
                 account = Account("a", [lane], Ledger(Quota(concurrent=1)), None)
                 outcome = (await account.attempt(lane, call, wire, Timeouts(120.0, 120.0, 120.0), time.time)).outcome
@@ -53,7 +56,7 @@ def asked(folder: Path, calls: list[tuple[Call, bool]]) -> list[Reply]:
 @needs_model
 def test_real_server_answers_in_every_way(tmp_path: Path) -> None:
     """The same words whole and streamed, the same usage, a stop that is true, and JSON that fits its schema."""
-    calls = [(call, streamed) for call in (COUNT, CHAT, BOUND, SHORT) for streamed in (False, True)]
+    calls = [(call, streamed) for call in (COUNT, CHAT, BOUND, SHORT, FIELD) for streamed in (False, True)]
     replies = asked(tmp_path, calls)
     for whole, streamed in zip(replies[::2], replies[1::2], strict=True):
         assert whole.text
@@ -61,9 +64,10 @@ def test_real_server_answers_in_every_way(tmp_path: Path) -> None:
         assert streamed.usage.tokens == whole.usage.tokens > 0
         assert not streamed.usage.estimated
         assert streamed.first_byte < streamed.seconds
-    count, _, _, _, bound, _, short, _ = replies
+    count, _, _, _, bound, _, short, _, field, _ = replies
     assert "seven" in count.text
     assert isinstance(orjson.loads(bound.text)["wet"], bool)
+    assert isinstance(orjson.loads(field.text)["wet"], bool)
     assert (short.stop, short.usage.answer) == (Stop.LENGTH, 2)
     with pytest.raises(orjson.JSONDecodeError):
         orjson.loads(count.text)
