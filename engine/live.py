@@ -249,26 +249,25 @@ def panel(pulse: Pulse, pace: Pace | None = None) -> Group:
         bar,
         ", ".join([progress(pulse), duration(pulse.seconds), *([spent] if (spent := spending(pulse)) else [])]),
     )
-    head.add_row("", "", Text(health(pulse, pace), style="dim"))
     steps = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("step", "answers", "kept", "dropped"):
         steps.add_column(title, justify="left" if title in ("step", "dropped") else "right")
     for name, step in pulse.tally["steps"].items():
         steps.add_row(name, str(step["settled"]), str(step["kept"]), reasons(step))
-    return Group(head, steps, lane_table(pulse, pace))
+    return Group(head, Text(health(pulse, pace), style="dim"), steps, lane_table(pulse, pace))
 
 
 def lane_table(pulse: Pulse, pace: Pace | None) -> Table:
     """The lanes: how they stand, how fast they go of how much, what they used, how often they failed."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    titles = ["lane", "state", "in flight", "calls", "a minute", "tokens in", "tokens out", "faults"]
-    for title in [*titles, *(["spent"] if pulse.currency else [])]:
+    titles = ["lane", "state", "in flight", "calls", "a minute", "tokens", "faults"]
+    for title in [*titles, *([f"spent {pulse.currency}"] if pulse.currency else [])]:
         table.add_column(title, justify="left" if title in ("lane", "state") else "right")
     for lane in pulse.lanes:
         used = pulse.tally["lanes"].get(lane.name) or dict.fromkeys(LaneTally.__dataclass_fields__, 0)
-        tokens = (used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"])
-        numbers = (lane.in_flight, used["calls"], rate(lane, pace), *tokens, sum(lane.faults.values()))
-        cost = [brief(used["cost"], pulse.currency)] if pulse.currency else []
+        told, heard = used["tokens_in"] + used["tokens_cached"], used["tokens_out"] + used["tokens_reasoning"]
+        numbers = (lane.in_flight, used["calls"], rate(lane, pace), f"{told} + {heard}", sum(lane.faults.values()))
+        cost = [brief(used["cost"], "").rstrip()] if pulse.currency else []
         table.add_row(lane.name, lane.closed or standing(lane), *map(str, numbers), *cost)
     return table
 

@@ -80,7 +80,7 @@ class Exposed:
 
 def _run(pulse: Seen) -> Iterator[Metric]:
     state = GaugeMetricFamily("seeddrill_run_state", "1 for the state that the run is in, 0 for the others.", labels=["state"])
-    for name in [known.value for known in RunState] + ([] if pulse["state"] in RunState else [str(pulse["state"])]):
+    for name in dict.fromkeys([*(known.value for known in RunState), str(pulse["state"])]):
         state.add_metric([name], float(name == pulse["state"]))
     yield state
     gauges = (
