@@ -55,7 +55,7 @@ class Model:
 
 def fresh(rng: Random) -> str:
     """A task of about 16 words, the mean of the published run, that resembles no other."""
-    words = ["".join(rng.choices("bcdfglmnprst", k=1) + rng.choices("aeiou", k=1)) * 2 for _ in range(8)]
+    words = ["".join(rng.choice("bcdfglmnprst") + rng.choice("aeiou") for _ in range(3)) for _ in range(8)]
     return f"Explain how {words[0]} and {words[1]} of the {words[2]} change {' '.join(words[3:])} in the end."
 
 
