@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import structs
 
 from engine.core.aimd import Aimd
 from engine.core.habits import Habits
@@ -193,7 +195,7 @@ class Ledger:
             return
         self._habits.learn(ticket.usage, real)
         if self.quota.counts == "reserved":
-            real = replace(real, tokens_out=max(real.answer, ticket.usage.tokens_out), tokens_reasoning=0)
+            real = structs.replace(real, tokens_out=max(real.answer, ticket.usage.tokens_out), tokens_reasoning=0)
         for name, charge in ticket.charges.items():
             if (meter := self._meters.get(name)) is None:
                 continue  # taken out of the quota meanwhile
@@ -321,7 +323,7 @@ class Ledger:
     def _weigh(self, usage: Usage) -> Usage:
         """What a call is expected to weigh in the vendor's eyes."""
         expected = self._habits.expected(usage)
-        return expected if self.quota.counts == "used" else replace(expected, tokens_out=usage.tokens_out)
+        return expected if self.quota.counts == "used" else structs.replace(expected, tokens_out=usage.tokens_out)
 
     def _at_once(self, usage: Usage, name: str) -> float:
         """What of a call counts when it comes; the rest, where the vendor counts what was used, when its answer is there."""

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import anyio
 from aiolimiter import AsyncLimiter
+from msgspec import structs
 
 from engine.core.aimd import Breaker
 from engine.core.faults import Fault, FaultKind
@@ -211,7 +212,7 @@ class Account:
     def weigh(self, lane: Lane, calls: tuple[Call, ...], requests: int | None = None) -> Usage:
         """What calls weigh that are about to be sent, in so many HTTP requests; without a number, each in its own."""
         usage = total([lane.provider.weigh(call) for call in calls])
-        usage = usage if requests is None else replace(usage, requests=requests)
+        usage = usage if requests is None else structs.replace(usage, requests=requests)
         self._lately.append(usage)
         self._light = lightest(self._lately)
         return usage

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import structs
 
 from engine.core.quota import Ticket, weight
 from engine.core.settler import Settler
@@ -104,7 +104,7 @@ class Asking:
         if lane.provider.texts == 1 or first.alone or first.pair is None:
             return load
         others = frozenset(step.name for step in self._agenda.recipe.steps) - {first.step}
-        alike = replace(self._view(lane, now), lacks=others)
+        alike = structs.replace(self._view(lane, now), lacks=others)
         while len(load) < lane.provider.texts and (more := self._agenda.next(alike, now)) is not None:
             more = self._settler.composed(more, lane.style)
             if more.alone or more.pair != first.pair or not self._carries(account, lane, [*load, more], now):
@@ -117,7 +117,7 @@ class Asking:
         if not fits(load, lane.provider):
             return False
         calls = [call for request in load for call in left(request)]
-        usage = replace(total([lane.provider.weigh(call) for call in calls]), requests=attempts(load))
+        usage = structs.replace(total([lane.provider.weigh(call) for call in calls]), requests=attempts(load))
         bill = self._bill(lane, calls, load[0].step)
         small = all(weight(usage, name) <= SHARE * limit for name, limit in account.ledger.limits.items() if name not in ONE)
         room = small and account.opening(now, usage) <= 0 and not account.ledger.lacks(usage)

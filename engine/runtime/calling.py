@@ -7,10 +7,11 @@ requests: every one of them succeeds, or is asked again, by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import anyio
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.quota import Ticket
@@ -146,7 +147,7 @@ class Calling:
         part.handed_over = True
         before = len(part.request.heard)
         heard = Heard(
-            request=replace(part.request, heard=tuple(part.replies)),
+            request=structs.replace(part.request, heard=tuple(part.replies)),
             lane=lane.name,
             t=t,
             replies=tuple(part.replies),
@@ -194,10 +195,10 @@ def _alone(part: Part, lane: Lane, whole: bool, place: int) -> None:
     fault = part.fault
     assert fault is not None
     if fault.billed and place:  # the vendor counts the request once
-        part.used = replace(lane.provider.weigh(part.next()), requests=0, estimated=True)
+        part.used = structs.replace(lane.provider.weigh(part.next()), requests=0, estimated=True)
     if fault.kind not in OF_ONE:
         return
-    part.request = replace(part.request, alone=True)
+    part.request = structs.replace(part.request, alone=True)
     if whole:
         detail = f"several texts together: {fault.kind}, {fault.detail}"
         part.fault = Fault(FaultKind.OVERLOAD, detail, 0.0, billed=fault.billed)
