@@ -5,6 +5,7 @@ The only caller of `providers.find`; the only place where the real clock, disk, 
 
 from __future__ import annotations
 
+import asyncio
 import math
 import platform
 import time
@@ -120,7 +121,7 @@ async def arun(
             accounts = await _accounts(loaded, folder, stack, priced)
             secrets.of(account.secrets for account in accounts)
             _remember(accounts, spent)
-            clock = Clock(anyio.current_time, time.time)
+            clock = Clock(asyncio.get_running_loop().time, time.time)
             wire = await stack.enter_async_context(Wire(clock))
             world = World(
                 wire=wire,

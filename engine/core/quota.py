@@ -170,9 +170,10 @@ class Ledger:
         """Seconds until a call of this weight may be sent, 0.0 if now; `inf` until a call in flight has ended."""
         if len(self._in_flight) + 1 > max(1.0, self.aimd.limit):
             return math.inf
-        usage = self._weigh(usage)
-        waits = (meter.wait(weight(usage, name), now, self._at_once(usage, name)) for name, meter in self._meters.items())
-        return max(self._paused_until - now, 0.0, *waits)
+        usage, longest = self._weigh(usage), max(self._paused_until - now, 0.0)
+        for name, meter in self._meters.items():
+            longest = max(longest, meter.wait(weight(usage, name), now, self._at_once(usage, name)))
+        return longest
 
     def charge(self, usage: Usage, now: float) -> Ticket:
         ticket, expected = Ticket(usage, now, {}), self._weigh(usage)

@@ -9,7 +9,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_SPACES = re.compile(r"\s+")
 _NOT_LATIN = re.compile(r"[^a-z0-9]+")
 _WIDE_FORMS = re.compile("[\u3000\uf900-\ufaff\uff00-\uffef\U0002f800-\U0002fa1f]+")
 _ASCII_WORDS = "".join(chr(c).lower() if chr(c).isalnum() else " " for c in range(128))
@@ -29,7 +28,7 @@ _IS_CJK = re.compile(f"[{CJK}]")
 
 def collapse(text: str) -> str:
     """`text` with every run of white space as one blank, and none at the ends."""
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def words(text: str) -> list[str]:

@@ -104,6 +104,8 @@ class Usage(Struct, frozen=True, kw_only=True):
 
 def total(usages: list[Usage]) -> Usage:
     """The sum; estimated where any part is."""
+    if len(usages) == 1:
+        return usages[0]
     return Usage(
         requests=sum(usage.requests for usage in usages),
         tokens_in=sum(usage.tokens_in for usage in usages),

@@ -193,6 +193,9 @@ class Account:
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
         while self.spacing is not None:
+            if self.spacing.has_capacity():
+                await self.spacing.acquire()  # at once: there is no wait to cut short
+                return
             with anyio.CancelScope() as self._place:
                 await self.spacing.acquire()
                 return
@@ -365,10 +368,10 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
 def lightest(usages: Sequence[Usage]) -> Usage:
     """The least of each measure."""
     return Usage(
-        requests=min(usage.requests for usage in usages),
-        tokens_in=min(usage.tokens_in for usage in usages),
-        tokens_out=min(usage.tokens_out for usage in usages),
-        characters=min(usage.characters for usage in usages),
+        requests=min([usage.requests for usage in usages]),
+        tokens_in=min([usage.tokens_in for usage in usages]),
+        tokens_out=min([usage.tokens_out for usage in usages]),
+        characters=min([usage.characters for usage in usages]),
     )
 
 

@@ -120,7 +120,7 @@ class Calling:
             outcomes: Sequence[Reply | Fault] = (attempted.outcome,)
         else:
             attempted, outcomes = await account.carry(lane, calls, wire, self._timeouts, utc)
-        account.learn(lane, attempted, load.ticket, anyio.current_time())
+        account.learn(lane, attempted, load.ticket, self._outside.clock.now())
         if isinstance(attempted.outcome, Fault):
             self._log(account, lane, attempted.outcome)
         whole = len(parts) > 1 and isinstance(attempted.outcome, Fault)
@@ -136,7 +136,7 @@ class Calling:
 
     def _settle(self, account: Account, load: Load) -> None:
         """The ledger learns what it really was; of what is not known the estimate stays."""
-        now = anyio.current_time()
+        now = self._outside.clock.now()
         if load.faults and not load.heard and all(fault.kind in TURNED_AWAY for fault in load.faults):
             account.ledger.release(load.ticket, now)
         else:
@@ -158,8 +158,9 @@ class Calling:
             used=part.used,
             engine=lane.engine,
         )
-        with anyio.CancelScope(shield=True):
-            await self.put(heard)
+        if not self._done.offer(heard):
+            with anyio.CancelScope(shield=True):
+                await self.put(heard)
 
     async def put(self, heard: Heard) -> None:
         try:
@@ -185,7 +186,7 @@ class Calling:
         log.debug("fault", lane=lane.name, kind=fault.kind, detail=fault.detail, retry_after=fault.retry_after)
         if lane.closed is not None:
             log.warning("lane_closed", lane=lane.name, reason=lane.closed)
-        if account.parked and (seconds := account.parked_until - anyio.current_time()) > 0:
+        if account.parked and (seconds := account.parked_until - self._outside.clock.now()) > 0:
             log.warning("account_parked", account=account.name, seconds=round(seconds), reason=account.parked)
 
 
