@@ -1,5 +1,5 @@
-"""The whole method in real time: Self-Instruct to 52,000 instructions, with classification and instances, against the simulator in
-another process, killed with -9 once in the middle and resumed. One JSON line.
+"""The whole method in real time: Self-Instruct to 52,000 instructions, with classification and instances, against the simulator
+in another process, killed with -9 once in the middle and resumed. One JSON line.
 
     python bench/run_52k.py [--instructions 52000] [--seed 0] [--concurrency 64] [--quick]
 
@@ -57,7 +57,7 @@ def plan(home: str, instructions: int, concurrency: int) -> dict[str, Any]:
         "base_url": f"{home}/a/v1",
         "concurrent": concurrency,
         "requests_per_minute": 600_000,
-        "price": {"in": 0.15, "out": 0.6},
+        "price": {"tokens_in": 0.15, "tokens_out": 0.6},
     }
     return {"recipe": "self_instruct", "goal": instructions, "lanes": {"main": lane}, "budget": {"usd": 1000}}
 

@@ -2,8 +2,8 @@
 
     python bench/start.py [--runs 9] [--quick]
 
-One JSON line, medians of processes of their own. `import_core_ms` is what `import engine.core` and the modules that every run uses
-take on top of `import numpy`; `help_ms` the whole command, beside `python_ms`, an interpreter that does nothing; `resume_s` from
+One JSON line, medians of processes of their own. `import_core_ms` is what `import engine.core` takes on top of `import numpy`,
+`import_all_of_core_ms` likewise with those of its modules that every run uses; `help_ms` the whole command, beside `python_ms`, an interpreter that does nothing; `resume_s` from
 the start of `seeddrill run` to its first new call over a journal of 52,000 instructions (see `resume.py`).
 """
 
@@ -49,7 +49,11 @@ def measured(runs: int, instructions: int) -> dict[str, float]:
         for _ in range(runs)
     ]
     resume = subprocess.run(
-        [sys.executable, "bench/resume.py", "--instructions", str(instructions)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "bench/resume.py", "--instructions", str(instructions)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = {name: round(statistics.median(row[name] for row in rows), 1) for name in rows[0]}
     return {**found, "resume_s": orjson.loads(resume.stdout)["seconds"], "instructions": instructions, "runs": runs}
