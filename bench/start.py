@@ -3,8 +3,9 @@
     python bench/start.py [--runs 9] [--quick]
 
 One JSON line, medians of processes of their own. `import_core_ms` is what `import engine.core` takes on top of `import numpy`,
-`import_all_of_core_ms` likewise with those of its modules that every run uses; `help_ms` the whole command, beside `python_ms`, an interpreter that does nothing; `resume_s` from
-the start of `seeddrill run` to its first new call over a journal of 52,000 instructions (see `resume.py`).
+`import_all_of_core_ms` likewise with those of its modules that every run uses; `help_ms` the whole command, beside
+`python_ms`, an interpreter that does nothing; `resume_s` from the start of `seeddrill run` to its first new call over a journal
+of 52,000 instructions (see `resume.py`).
 """
 
 from __future__ import annotations
