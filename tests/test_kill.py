@@ -78,8 +78,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as server:
+def serving(handler: type[Handler] = Handler) -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
