@@ -13,7 +13,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from engine.core.languages import Identify, foreign
+from engine.core.identification import Identify, foreign
 from engine.core.numerals import changed
 from engine.core.parts import sentences
 from engine.core.repeats import repeats

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from engine import seedfile
-from engine.core.languages import Guess
+from engine.core.identification import Guess
 from engine.core.roundtrip import CHECKS, Gate, Trip, chrf_min, fault, measure
 from engine.core.score import chrf, rouge_l
 from engine.core.text import words
