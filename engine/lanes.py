@@ -109,7 +109,7 @@ def _check_length(lane: Lane, step: Step, options: Any) -> None:
         return
     source, target = step.pair(options)
     widest = "\u6c34" if primary(source) in ("zh", "ja", "ko") else "e"
-    if lane.provider.weigh(Translation(widest * most, source, target)).characters > lane.provider.limit:
+    if lane.provider.weigh(Translation(widest * most, source, target)).size > lane.provider.limit:
         raise PlanError(
             f"options.part_characters is {most}, and {lane.plan.provider} (lanes.{lane.name}) takes texts of "
             f"{lane.provider.limit} characters at the most, as it counts them: lower it, so that longer texts are cut"
