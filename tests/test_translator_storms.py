@@ -1,6 +1,6 @@
 """Nine vendors of translations, each with its own quotas and ways to refuse, played by the simulator in virtual time.
 
-Whole runs of the engine. What is promised is read from two books that know nothing of each other: the simulator's and the journal.
+Whole runs of the engine. What is promised is read from two books that know nothing of each other: the simulator's, the journal.
 """
 
 from __future__ import annotations
