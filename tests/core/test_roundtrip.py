@@ -18,7 +18,7 @@ from engine.core.score import chrf, rouge_l
 from engine.core.text import words
 from engine.identify import identify
 from tests.planted import plant, planters
-from tests.triples import Triple, load
+from tests.triples import Triple, load, real
 
 EN = Trip(
     source="The lamp needs 12 watts. Its light is warm and easy on the eyes, and the price is fair.",
@@ -298,9 +298,25 @@ def test_clean_round_trips_raise_no_alarm(language: str) -> None:
     assert sum(reason is not None for reason in told) <= 0.05 * len(told)
 
 
-def test_real_round_trips_raise_no_alarm() -> None:
-    """Of 60 that Apertium made (eng-spa and back, unedited, looked through by hand for lost figures, names and sentences, never
-    used to set a threshold), 5% or less are dropped. Its English is poor; that is not what the gate is for."""
+@pytest.mark.parametrize("which", ["tune", "test"])
+def test_real_round_trips_raise_no_alarm(which: str) -> None:
+    """Of sentences that Apertium sent round, and somebody has read and found faithful, 5% or less are dropped; those of "test" no
+    threshold was set on. When this was written, none of 45 was dropped there, and none of 41 in "tune"."""
+    told = [judged(as_trip(triple)) for triple in real("apertium", "en", which)]
+    assert len(told) >= 40
+    assert sum(reason is not None for reason in told) <= 0.05 * len(told), [reason for reason in told if reason]
+
+
+def test_real_round_trips_of_a_small_model_raise_no_alarm() -> None:
+    """Of those that the embedded model made, only five were faithful, too few for a share: none is dropped."""
+    triples = [triple for which in ("tune", "test") for triple in real("gemma3-270m", "zh", which)]
+    assert len(triples) == 5
+    assert [judged(as_trip(triple)) for triple in triples] == [None] * 5
+
+
+def test_real_paragraphs_raise_no_alarm() -> None:
+    """Of 60 paragraphs that Apertium sent round, unedited, 5% or less are dropped. They were looked through for lost figures,
+    names and sentences only: most have words in them that say something else."""
     path = Path(__file__).resolve().parent.parent / "data" / "apertium.en.jsonl"
     sources = {
         row["id"]: row["text"] for row in map(orjson.loads, (seedfile.folder() / "texts.en.jsonl").read_bytes().splitlines())
