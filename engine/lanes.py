@@ -43,7 +43,8 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     known, served = [step.role for step in recipe.steps], [step.role for step in recipe.steps if takes & set(step.asks)]
     for role in plan.role:
         if role not in known:
-            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_named(known)}")
+            under = " under these options" if recipe.chosen is not None else ""
+            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}{under}; it has {_named(known)}")
         if role not in served:
             can = "only translates" if takes == {Translation} else "does not translate"
             raise PlanError(f"lanes.{name}.role: the provider {asked} {can}, so it cannot serve the role {role!r}")
