@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,7 +34,7 @@ from engine.core.quota import PERIODS, Ledger
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
 from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
-from engine.lanes import check_languages, check_roles, lane_of, listed, serve_model
+from engine.lanes import check_languages, check_roles, check_use, lane_of, listed, serve_model
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, loop, segments, sharing
@@ -251,7 +252,9 @@ def homes(plan: Plan) -> dict[str, str]:
 
 def lanes(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
-    return [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    made = [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    check_use(loaded.recipe, made)
+    return made
 
 
 def opened(loaded: context.Loaded) -> list[Lane]:
@@ -313,6 +316,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "rapidfuzz": rapidfuzz.__version__,
+        "py3langid": metadata.version("py3langid"),  # imported, it would cost 80 ms of every verb
     }
 
 

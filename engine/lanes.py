@@ -43,7 +43,8 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     known, served = [step.role for step in recipe.steps], [step.role for step in recipe.steps if takes & set(step.asks)]
     for role in plan.role:
         if role not in known:
-            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_named(known)}")
+            under = " under these options" if recipe.chosen is not None else ""
+            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}{under}; it has {_named(known)}")
         if role not in served:
             can = "only translates" if takes == {Translation} else "does not translate"
             raise PlanError(f"lanes.{name}.role: the provider {asked} {can}, so it cannot serve the role {role!r}")
@@ -52,13 +53,27 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
         raise PlanError(
             f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
         )
-    if not served:
-        raise PlanError(f"lanes.{name}: the provider {asked} only translates, which the recipe {recipe.name} never asks for")
     if plan.provider == "local" and plan.quota.concurrent is None:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
     return Lane(name, plan, provider, frozenset(plan.role or served), style)
+
+
+def check_use(recipe: Recipe, lanes: Sequence[Lane]) -> None:
+    """Raises `PlanError` where no step of the recipe, as its options have it, wants a lane, and no other lane goes via it."""
+    lent = {lane.plan.via for lane in lanes}
+    for lane in lanes:
+        if lane.roles or lane.name in lent:
+            continue
+        if set(lane.provider.accepts) == {Translation}:
+            why, remedy = f"only translates, which the recipe {recipe.name} never asks for", "leave the lane out"
+        else:
+            why = f"does not translate, and the recipe {recipe.name} asks for nothing else under these options"
+            remedy = (
+                f'leave the lane out, or add one with provider = "llm_translate" and via = "{lane.name}", whose model it is then'
+            )
+        raise PlanError(f"lanes.{lane.name}: the provider {lane.plan.provider} {why}: {remedy}")
 
 
 def _named(names: list[str]) -> str:
@@ -95,7 +110,7 @@ def _check_length(lane: Lane, step: Step, options: Any) -> None:
         return
     source, target = step.pair(options)
     widest = "\u6c34" if primary(source) in ("zh", "ja", "ko") else "e"
-    if lane.provider.weigh(Translation(widest * most, source, target)).characters > lane.provider.limit:
+    if lane.provider.weigh(Translation(widest * most, source, target)).size > lane.provider.limit:
         raise PlanError(
             f"options.part_characters is {most}, and {lane.plan.provider} (lanes.{lane.name}) takes texts of "
             f"{lane.provider.limit} characters at the most, as it counts them: lower it, so that longer texts are cut"

@@ -37,7 +37,7 @@ CALLS: dict[type, Call] = {
 ADDRESS = "https://provider.example/v1"
 FAULTS = 8
 """Recorded answers that are faults, at least."""
-_NUMBERS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning", "characters")
+_NUMBERS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning", "characters", "bytes")
 
 Outcome: TypeAlias = Reply | Fault
 

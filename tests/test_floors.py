@@ -20,9 +20,9 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/http engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
-        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/structured
-        engine/core/events engine/core/speech engine/core/schema
+        engine/core/text engine/core/scripts engine/core/verbatim engine/core/names engine/core/identification
+        engine/core/numerals engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse
+        engine/core/structured engine/core/events engine/core/speech engine/core/schema
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/keys engine/core/language engine/core/translations
         engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/habits engine/core/quota

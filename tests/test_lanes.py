@@ -50,6 +50,31 @@ def test_texts_must_fit_into_what_a_vendor_takes(tmp_path: Path) -> None:
     assert "options.part_characters is 9000, and amazon_translate (lanes.amazon) takes texts of 10000 characters" in told
 
 
+def refusal_of(data: dict[str, Any]) -> str:
+    with pytest.raises(PlanError) as caught:
+        app.lanes(context.load(from_data(data)))
+    return str(caught.value)
+
+
+def test_lane_that_nobody_asks_is_told_what_it_is(tmp_path: Path) -> None:
+    """A language model is of no use to `augment` that keeps the outputs, unless another lane translates with it, or new outputs
+    are asked for; a translator is of none to recipes without texts."""
+    records = tmp_path / "records.jsonl"
+    records.write_text(json.dumps({"instruction": "Name three towns by the sea.", "input": "", "output": "Riga, Kiel, Gdynia."}))
+    lanes: dict[str, Any] = {"mt": TRANSLATOR, "llm": WRITER}
+    data = {"recipe": "augment", "input": {"path": str(records)}, "options": {"language": "en"}, "lanes": lanes}
+    with pytest.raises(PlanError, match=r"lanes\.llm: the provider local does not translate"):
+        app.lanes(context.load(from_data(data)))
+    told = refusal_of({**data, "lanes": {**lanes, "llm": {**WRITER, "role": "answer"}}})
+    assert told == "lanes.llm.role: the recipe augment has no role 'answer' under these options; it has translate"
+    lent = {"llm": WRITER, "mt": {"provider": "llm_translate", "via": "llm"}}
+    assert [lane.roles for lane in app.lanes(context.load(from_data({**data, "lanes": lent})))] == [set(), {"translate"}]
+    again = app.lanes(context.load(from_data({**data, "options": {"language": "en", "answer": "again"}})))
+    assert [lane.roles for lane in again] == [{"translate"}, {"answer"}]
+    with pytest.raises(PlanError, match=r"lanes\.mt: the provider libretranslate only translates, which the recipe"):
+        app.lanes(context.load(from_data({"recipe": "self_instruct", "goal": 5, "lanes": lanes})))
+
+
 def offer(pairs: set[tuple[str, str]]) -> Languages:
     return Languages({one: one for one, _ in pairs}, {other: other for _, other in pairs}, frozenset(pairs))
 

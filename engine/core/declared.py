@@ -76,7 +76,7 @@ def weight(shot: Shot, dimension: Dimension) -> float:
         case Dimension.REQUESTS:
             return float(usage.requests)
         case Dimension.CHARACTERS:
-            return float(usage.characters)
+            return float(usage.size)
         case Dimension.TOKENS_OUT:
             return float(usage.answer)
         case _:

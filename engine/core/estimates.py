@@ -109,7 +109,7 @@ def weigh(shot: Shot, measure: Measure, weights: Weights) -> float:
             answer = asked(shot.shape) if weights.counts != "used" else shot.usage.answer if shot.usage is not None else 0
             return float(weights.prompt(shot.shape, shot.weighed) + answer)
         case Measure.CHARACTERS:
-            return float(shot.weighed.characters)
+            return float(shot.weighed.size)
         case _:
             return 1.0
 

@@ -41,8 +41,8 @@ _MEASURES: tuple[tuple[str, float, Callable[[Usage], float]], ...] = (
     ("tokens_per_minute", 60.0, lambda usage: usage.tokens),
     ("tokens_in_per_minute", 60.0, lambda usage: usage.prompt),
     ("tokens_out_per_minute", 60.0, lambda usage: usage.answer),
-    ("characters_per_minute", 60.0, lambda usage: usage.characters),
-    ("characters_per_hour", 3_600.0, lambda usage: usage.characters),
+    ("characters_per_minute", 60.0, lambda usage: usage.size),
+    ("characters_per_hour", 3_600.0, lambda usage: usage.size),
     ("characters_per_month", 30 * 86_400.0, lambda usage: usage.characters),
 )
 

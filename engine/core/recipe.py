@@ -17,7 +17,7 @@ from msgspec import structs
 
 from engine.core.dedup import Index, Match, nearest_among
 from engine.core.filters import Filter, Rules, Subject
-from engine.core.languages import Identify
+from engine.core.identification import Identify
 from engine.core.parse import Malformed
 from engine.core.rng import stream
 from engine.core.types import Call, Chat, Completion, Draft, Item, Message, Reply, Request, Stop, Style, Translation

@@ -86,6 +86,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Answer tokens without reasoning."""
     tokens_reasoning: int = 0
     characters: int = 0
+    """As the vendor bills them."""
+    bytes: int = 0
+    """Of UTF-8, for a vendor whose limits count these, and not what it bills."""
     estimated: bool = False
     """True where the provider told no usage and ours is an upper bound."""
 
@@ -101,6 +104,11 @@ class Usage(Struct, frozen=True, kw_only=True):
     def tokens(self) -> int:
         return self.prompt + self.answer
 
+    @property
+    def size(self) -> int:
+        """Characters as the vendor's limits on texts, requests and rates count them."""
+        return self.bytes or self.characters
+
 
 def total(usages: list[Usage]) -> Usage:
     """The sum; estimated where any part is."""
@@ -113,6 +121,7 @@ def total(usages: list[Usage]) -> Usage:
         tokens_out=sum(usage.tokens_out for usage in usages),
         tokens_reasoning=sum(usage.tokens_reasoning for usage in usages),
         characters=sum(usage.characters for usage in usages),
+        bytes=sum(usage.bytes for usage in usages),
         estimated=any(usage.estimated for usage in usages),
     )
 
@@ -151,6 +160,7 @@ class Quota:
     tokens_in_per_minute: float | None = None
     tokens_out_per_minute: float | None = None
     characters_per_minute: float | None = None
+    """In the unit that the vendor limits rates by: `Usage.size`; likewise an hour's. A month's is what is billed."""
     characters_per_hour: float | None = None
     characters_per_month: float | None = None
     concurrent: int | None = None

@@ -372,6 +372,7 @@ def lightest(usages: Sequence[Usage]) -> Usage:
         tokens_in=min([usage.tokens_in for usage in usages]),
         tokens_out=min([usage.tokens_out for usage in usages]),
         characters=min([usage.characters for usage in usages]),
+        bytes=min([usage.bytes for usage in usages]),
     )
 
 

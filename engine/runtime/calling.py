@@ -70,7 +70,7 @@ def fits(requests: Sequence[Request], provider: Provider) -> bool:
     if len(requests) > provider.texts:
         return False
     turns = zip_longest(*map(left, requests)) if provider.request_limit is not None else ()
-    sizes = (sum(provider.weigh(call).characters for call in calls if call is not None) for calls in turns)
+    sizes = (sum(provider.weigh(call).size for call in calls if call is not None) for calls in turns)
     return all(size <= (provider.request_limit or size) for size in sizes)
 
 
