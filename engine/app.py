@@ -37,7 +37,7 @@ from engine.lanes import check_languages, check_roles, lane_of, listed, serve_mo
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
+from engine.runtime.account import UNRATED, Account, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
@@ -45,6 +45,7 @@ from engine.runtime.disk import Directory
 from engine.runtime.feeding import Read
 from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal, Lock
+from engine.runtime.lane import Lane
 from engine.runtime.log import Secrets, Talk, to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals

@@ -14,7 +14,7 @@ from engine.core.money import Unpriced, cost, lacking
 from engine.core.recipe import Recipe
 from engine.core.till import Books, Money
 from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation, Usage
-from engine.runtime.account import Lane
+from engine.runtime.lane import Lane
 
 USUAL = Usage(tokens_in=1000, tokens_out=250, characters=4000)
 """What prices are compared by."""
@@ -30,7 +30,7 @@ def money(loaded: context.Loaded, lanes: Iterable[Lane]) -> Money:
     priced = pricing.money(loaded.plan.lanes, loaded.plan.budget, [role for _, role in steps(loaded.recipe)])
     for lane in lanes:
         prices = priced.prices.get(lane.name)
-        if prices is not None and (lack := lacking(lane.provider.weigh(_sample(lane)), prices)) is not None:
+        if prices is not None and (lack := lacking(lane.weigh(_sample(lane)), prices)) is not None:
             raise PlanError(f"lanes.{lane.name} has {lack}, by which its calls are billed: add {pricing.PRICE}")
     return priced
 

@@ -19,8 +19,9 @@ from engine.core.faults import Fault, FaultKind, LaneError
 from engine.core.limits import Reading
 from engine.core.types import Call, Chat, Completion, Decoding, Message, Reply, Translation
 from engine.plan import Plan
-from engine.runtime.account import Account, Lane, declared, spacing
+from engine.runtime.account import Account, declared, spacing
 from engine.runtime.clock import Clock
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Timeouts, Wire
 
 PATIENCE = Timeouts(60.0, 60.0, 60.0)

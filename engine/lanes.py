@@ -21,7 +21,7 @@ from engine.core.recipe import Recipe, Step
 from engine.core.scripts import primary
 from engine.core.types import Chat, Completion, LanePlan, Translation
 from engine.runtime import local
-from engine.runtime.account import Lane
+from engine.runtime.lane import Lane
 from providers.llm_translate import LlmTranslate, over
 
 

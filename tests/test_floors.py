@@ -53,7 +53,7 @@ FLOORS = {
     "F3 effects": """
         engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
-        engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
+        engine/runtime/lane engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
         engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control engine/runtime/leash engine/runtime/apertium

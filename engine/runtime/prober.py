@@ -20,9 +20,10 @@ from engine.core.quota import Ledger
 from engine.core.shapes import asked
 from engine.core.trials import Shot
 from engine.core.types import Reply, Usage
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
 from engine.runtime.clock import Clock
 from engine.runtime.keys import without
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Ear, Sender, Timeouts
 
 _TELLING = re.compile(r"limit|remaining|reset|retry|quota|throttl|request-?id|processing|metered|usage|^date$|^x-ms-|region")
