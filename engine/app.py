@@ -30,6 +30,7 @@ from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import PERIODS, Ledger
+from engine.core.reach import Reach
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
 from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
@@ -264,7 +265,12 @@ def homes(plan: Plan) -> dict[str, str]:
 
 def lanes(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
-    return [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    made = [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    reaches: dict[tuple[object, ...], Reach] = {}
+    for lane in made:  # one that reaches an address knows it for all
+        plan = lane.plan
+        lane.reach = reaches.setdefault((plan.provider, plan.base_url, plan.region, plan.proxy), lane.reach)
+    return made
 
 
 def opened(loaded: context.Loaded) -> list[Lane]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from engine.core import limits
 from engine.core.faults import Fault, FaultKind
-from engine.core.http import HttpResponse
+from engine.core.http import MOVED, REDIRECTS, HttpResponse
 from engine.core.schema import is_closed
 from engine.core.types import Chat, Completion, Decoding, Stop
 from providers.reading import Body, shortened
@@ -226,6 +226,8 @@ def fault(meanings: Mapping[str, FaultKind], response: HttpResponse, body: Body)
 
 def meaning(status: int) -> FaultKind:
     """What a status means where no code says more."""
+    if status in REDIRECTS:
+        return FaultKind.AUTH
     return _STATUSES.get(status) or (FaultKind.OVERLOAD if status >= 500 else FaultKind.BAD)
 
 
@@ -233,6 +235,7 @@ def failed(kind: FaultKind, response: HttpResponse, named: str, message: object)
     """The fault with what the server said, shortened, and with its hint. `named` is the status and what codes there are."""
     # a refused key is echoed, half hidden, in the message of some servers: it is not repeated here
     said = "" if kind is FaultKind.AUTH else str(message or shortened(response.body))
+    said = MOVED if response.status in REDIRECTS else said
     return Fault(kind, f"{named} {shortened(said.encode('utf-8', 'surrogatepass'))}".rstrip(), _hint(kind, response))
 
 

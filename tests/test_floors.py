@@ -25,7 +25,8 @@ FLOORS = {
         engine/core/events engine/core/speech engine/core/schema
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/keys engine/core/language engine/core/translations
-        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/habits engine/core/quota
+        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/reach engine/core/habits
+        engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/in_json engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till

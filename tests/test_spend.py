@@ -101,7 +101,7 @@ class Vendor:
             case 1:
                 return refused(500)
             case 2:
-                return Fault(FaultKind.NETWORK, "cannot connect")
+                return Fault(FaultKind.NETWORK, "cannot connect", reached=False)
             case 3:
                 self.unheard += 1
                 if self.rng.random() < 0.7:

@@ -209,6 +209,8 @@ class Account:
         """What an outcome means for the account and the lane, besides its request."""
         self.ledger.observe(attempted.readings, ticket, now)
         fault = attempted.outcome
+        if isinstance(fault, Reply) or fault.reached:
+            lane.reach.stood()
         if isinstance(fault, Reply):
             self._refusals, self._taught = 0, False
             self.breaker.succeeded()
@@ -226,6 +228,10 @@ class Account:
                 self.breaker.failed(now)
                 if (reason := lane.fate()) is not None:
                     lane.close(reason)
+                elif not fault.reached and (reason := lane.reach.failed(now)) is not None:
+                    lane.close(f"{reason}: {fault.detail}")
+            case FaultKind.AUTH if not fault.reached and lane.reach.reached:
+                self.breaker.failed(now)  # what stands in the way of its certificate may go away again
             case FaultKind.QUOTA:
                 for one in self.lanes:
                     one.close(str(fault))
@@ -266,7 +272,7 @@ def _cleaned(outcome: Reply | Fault, lane: Lane, stamp: Stamp) -> Reply | Fault:
     if isinstance(outcome, Reply):
         return outcome
     detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
-    return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
+    return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed, reached=outcome.reached)
 
 
 def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneView:

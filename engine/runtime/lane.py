@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from engine.core.http import HttpRequest, Route
+from engine.core.reach import Reach
 from engine.core.types import Call, LanePlan, Style, Usage
 from engine.runtime.keys import Key, found
 from engine.runtime.wire import trust
@@ -31,6 +32,8 @@ class Lane:
     route: Route = field(default_factory=Route, repr=False)
     fate: Callable[[], str | None] = lambda: None
     """Why the lane's server is gone, where it is ours; asked when a call fails."""
+    reach: Reach = field(default_factory=Reach, repr=False)
+    """Whether its address was ever reached."""
     closed: str | None = None
     """Why it takes no more work."""
     dearness: float = 0.0

@@ -279,14 +279,38 @@ def _faults(url: str) -> Iterator[None]:
         yield
     except aiohttp.ClientConnectorCertificateError as error:
         why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
-        detail = f"the certificate of {urlsplit(url).netloc} is not trusted ({why}): ca_bundle names a file of those that are"
-        raise Fault(FaultKind.AUTH, detail) from None
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise Fault(FaultKind.NETWORK, f"cannot connect: {type(error).__name__} to {urlsplit(url).netloc}") from None
+        detail = f"the certificate of {_place(url)} is not trusted ({why}): ca_bundle names a file of those that are"
+        raise Fault(FaultKind.AUTH, detail, reached=False) from None
+    except aiohttp.ClientConnectorSSLError as error:
+        why = getattr(error.os_error, "reason", None) or type(error.os_error).__name__
+        raise Fault(FaultKind.AUTH, f"no TLS with {_place(url)} ({why}): is its port one for https?", reached=False) from None
+    except aiohttp.ClientConnectorError as error:
+        whose = "the proxy on the way to " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        raise Fault(FaultKind.NETWORK, f"cannot connect to {whose}{_place(url)}: {_why(error)}", reached=False) from None
+    except aiohttp.ConnectionTimeoutError:
+        detail = f"cannot connect to {_place(url)}: no answer within {CONNECT:g} s"
+        raise Fault(FaultKind.NETWORK, detail, reached=False) from None
+    except aiohttp.ClientHttpProxyError as error:
+        detail = f"the proxy on the way to {_place(url)} answers {error.status}"
+        raise Fault(FaultKind.NETWORK, detail, reached=False) from None
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):  # its words may have a proxy's password in them
-        raise Fault(FaultKind.AUTH, "base_url, or the proxy in the environment, is not a usable address") from None
+        detail = "base_url, or the proxy in the environment, is not a usable address"
+        raise Fault(FaultKind.AUTH, detail, reached=False) from None
+    except aiohttp.ClientResponseError:
+        raise Fault(FaultKind.NETWORK, f"the connection broke: what {_place(url)} says is no HTTP", billed=True, reached=False) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Fault(FaultKind.NETWORK, f"the connection broke: {type(error).__name__}", billed=True) from None
+
+
+def _place(url: str) -> str:
+    """Host and port of an address, without a name and a password that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """The system's words; a name that is not found has a number below zero, or none."""
+    number = error.os_error.errno
+    return os.strerror(number) if number is not None and number > 0 else error.os_error.strerror or type(error).__name__
 
 
 @cache
