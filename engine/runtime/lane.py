@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from engine.core.http import HttpRequest, Route
 from engine.core.reach import Reach
-from engine.core.types import Call, LanePlan, Style, Usage
+from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Style, Translation, Usage
 from engine.runtime.keys import Key, found
 from engine.runtime.wire import trust
 from providers import Provider
@@ -86,3 +86,11 @@ class Lane:
     def rank(self) -> tuple[float, float]:
         """Lower is asked first."""
         return self.dearness, -self.plan.weight
+
+
+def cheapest(lane: Lane) -> Call:
+    """The least that can be asked of a lane: one token, or a word to translate."""
+    decoding = Decoding(max_tokens=1)
+    if Translation in lane.provider.accepts:
+        return Translation("water", "en", "es")
+    return Chat((Message("user", "Hi"),), decoding) if lane.style == "chat" else Completion("1, 2, 3,", decoding)

@@ -228,12 +228,12 @@ def test_blank_lines_before_a_whole_answer_are_waited_for() -> None:
     body = answered(TEXT).body
 
     async def write(answer: web.StreamResponse) -> None:
-        for _ in range(8):
+        for _ in range(12):
             await answer.write(b"\n")
             await asyncio.sleep(0.1)
         await answer.write(body)
 
-    brought, _ = heard(write, Timeouts(20.0, 0.3, 20.0), kind="application/json")
+    brought, _ = heard(write, Timeouts(20.0, 1.0, 20.0), kind="application/json")
     assert brought.outcome is None
     assert brought.response is not None
     assert brought.response.body.strip() == body
