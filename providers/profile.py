@@ -218,10 +218,18 @@ def fault(meanings: Mapping[str, FaultKind], response: HttpResponse, body: Body)
         kind = FaultKind.REFUSED  # OpenRouter's moderation
     if kind is FaultKind.RATE and _exceeds(str(error.get("message", ""))):
         kind = FaultKind.TOO_BIG
-    if kind is FaultKind.OVERLOAD and response.headers.get("x-should-retry") == "false":
-        kind = FaultKind.BAD
+    kind = obeyed(kind, response)
     named = " ".join(str(part) for part in (code, type_) if isinstance(part, str | int) and part != status)
     return failed(kind, response, f"HTTP {status} {named}".rstrip(), error.get("message"))
+
+
+def obeyed(kind: FaultKind, response: HttpResponse) -> FaultKind:
+    """The kind, where the server says beside it whether it is worth asking again (`x-should-retry`, as OpenAI's and Anthropic's
+    clients obey it)."""
+    told = response.headers.get("x-should-retry")
+    if kind is FaultKind.OVERLOAD and told == "false":
+        return FaultKind.BAD
+    return FaultKind.OVERLOAD if kind is FaultKind.BAD and told == "true" else kind
 
 
 def meaning(status: int) -> FaultKind:
