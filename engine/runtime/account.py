@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import anyio
@@ -93,11 +92,8 @@ class Account:
     """The last wait for a place in the row."""
 
     def secrets(self) -> list[str]:
-        """What must be told nowhere: the keys of its lanes as they are now, values of their own headers, passwords of proxies."""
-        found = [lane.key.value for lane in self.lanes]
-        found += [value for lane in self.lanes for name, value in lane.headers.items() if value != lane.plan.headers[name]]
-        proxies = [lane.route.proxy for lane in self.lanes if lane.route.proxy]
-        return found + [password for proxy in proxies if (password := urlsplit(proxy).password)]
+        """What must be told nowhere, of all its lanes as they are now."""
+        return [secret for lane in self.lanes for secret in lane.secrets()]
 
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
@@ -271,7 +267,7 @@ def _cleaned(outcome: Reply | Fault, lane: Lane, stamp: Stamp) -> Reply | Fault:
     """The outcome without the key in it."""
     if isinstance(outcome, Reply):
         return outcome
-    detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
+    detail = without(outcome.detail, "\n".join([stamp.key, *lane.secrets()]))
     return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed, reached=outcome.reached)
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from engine.core.http import HttpRequest, Route
 from engine.core.reach import Reach
 from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Style, Translation, Usage
-from engine.runtime.keys import Key, found
-from engine.runtime.wire import trust
+from engine.runtime.keys import Key, forms, found, of_address
+from engine.runtime.wire import environment_proxies, trust
 from providers import Provider
 
 
@@ -78,6 +78,17 @@ class Lane:
     def equipped(self, request: HttpRequest) -> HttpRequest:
         """The request with what the plan adds to all of this lane's."""
         return replace(request, headers={**request.headers, **self.headers}, route=self.route)
+
+    def secrets(self) -> list[str]:
+        """What must be told nowhere: its key, what its headers hold that the plan only names, passwords of its proxies; each in
+        the forms that a server may repeat."""
+        found = self.key.value.split("\n")
+        for name, value in self.headers.items():
+            if value != self.plan.headers.get(name):
+                found += [value, value.rpartition(" ")[2]]  # "Bearer …" is told without its first word, too
+        proxies = environment_proxies() if self.route.proxy is None else [self.route.proxy]
+        found += [secret for proxy in proxies for secret in of_address(proxy)]
+        return [form for secret in found if secret for form in forms(secret)]
 
     def close(self, reason: str) -> None:
         self.closed = self.closed or reason

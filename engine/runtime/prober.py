@@ -114,7 +114,7 @@ class Shooter:
         self._news.set()
 
     def _secrets(self) -> str:
-        return "\n".join([self._lane.key.value, *self._lane.headers.values()])
+        return "\n".join(self._lane.secrets())
 
     def _line(self, shot: Shot, t: float, response: HttpResponse | None, detail: str) -> dict[str, Any]:
         """The attempt as it is written down: no prompt, no answer, no key."""

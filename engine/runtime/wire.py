@@ -338,6 +338,11 @@ def _proxies() -> dict[str, str]:
     return getproxies()
 
 
+def environment_proxies() -> list[str]:
+    """Addresses of all proxies that the environment names."""
+    return list(_proxies().values())
+
+
 def proxy(url: str) -> str | None:
     """The proxy that the environment names for an address (`https_proxy`, `http_proxy`, `all_proxy`, less `no_proxy`)."""
     proxies = _proxies()
