@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from engine.core.http import HttpRequest, Route
 from engine.core.reach import Reach
 from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Style, Translation, Usage
@@ -57,15 +59,15 @@ class Lane:
 
     def weigh(self, call: Call) -> Usage:
         """What a call weighs at the most: a model that may think does so on top of the answer that it is asked for."""
-        usage = self.provider.weigh(call)
-        return replace(usage, tokens_out=usage.tokens_out + self.plan.reasoning_tokens) if usage.tokens_out else usage
+        usage, thinking = self.provider.weigh(call), self.plan.reasoning_tokens
+        return structs.replace(usage, tokens_out=usage.tokens_out + thinking) if thinking and usage.tokens_out else usage
 
     def bounded(self, usage: Usage, call: Call) -> Usage:
         """What a call used at the most of which its server did not tell: a model may have thought out of sight."""
-        if not usage.estimated or usage.tokens_reasoning:
+        if not (self.plan.reasoning_tokens and usage.estimated) or usage.tokens_reasoning:
             return usage
         room = self.weigh(call).answer - usage.answer
-        return replace(usage, tokens_reasoning=max(0, min(self.plan.reasoning_tokens, room)))
+        return structs.replace(usage, tokens_reasoning=max(0, min(self.plan.reasoning_tokens, room)))
 
     def equip(self) -> None:
         """Look up what the plan only names: key, headers, proxy and certificates. Raises `LaneError`, which shows none of it."""
