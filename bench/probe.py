@@ -31,9 +31,9 @@ from engine.core.prober import Prober
 from engine.core.probing import Probing, What
 from engine.core.shapes import Speaker
 from engine.core.types import Chat, LanePlan, Quota
-from engine.runtime.account import Lane
 from engine.runtime.clock import Clock
 from engine.runtime.keys import Key
+from engine.runtime.lane import Lane
 from engine.runtime.prober import Shooter
 from engine.runtime.wire import Timeouts
 from providers.simulator import script

@@ -31,6 +31,7 @@ from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import PERIODS, Ledger
+from engine.core.reach import Reach
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
 from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
@@ -38,7 +39,7 @@ from engine.lanes import check_languages, check_roles, check_use, lane_of, liste
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
 from engine.runtime import local, loop, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
+from engine.runtime.account import UNRATED, Account, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
@@ -46,6 +47,7 @@ from engine.runtime.disk import Directory
 from engine.runtime.feeding import Read
 from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal, Lock
+from engine.runtime.lane import Lane
 from engine.runtime.log import Secrets, Talk, to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
@@ -254,6 +256,10 @@ def lanes(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
     made = [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
     check_use(loaded.recipe, made)
+    reaches: dict[tuple[object, ...], Reach] = {}
+    for lane in made:  # one that reaches an address knows it for all
+        plan = lane.plan
+        lane.reach = reaches.setdefault((plan.provider, plan.base_url, plan.region, plan.proxy), lane.reach)
     return made
 
 

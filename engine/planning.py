@@ -17,7 +17,8 @@ from engine.core.types import Chat, Completion, Decoding, Request, Translation
 from engine.plan import Plan
 from engine.rehearsal import rehearse
 from engine.runtime import local
-from engine.runtime.account import Lane, declared, says_nothing
+from engine.runtime.account import declared, says_nothing
+from engine.runtime.lane import Lane
 
 HEAD = """\
 # A plan for Seeddrill. Check it with 'seeddrill plan check plan.toml --show 1',

@@ -36,8 +36,8 @@ from engine.core.types import Chat, Completion, Translation
 from engine.plan import Plan
 from engine.probe_report import Report
 from engine.runtime import local
-from engine.runtime.account import Lane
 from engine.runtime.clock import Clock
+from engine.runtime.lane import Lane
 from engine.runtime.prober import Line, Shooter
 from engine.runtime.scheduler import signals
 from engine.runtime.wire import Timeouts, Wire
@@ -112,7 +112,7 @@ def dry_probe(plan: Plan, order: Order, what: frozenset[What], say: Say) -> None
     for line in announced(ready, what):
         say(line)
     for stage in stages(what, ready.units):
-        usage = ready.lane.provider.weigh(ready.speaker.call(stage.shape, 0))
+        usage = ready.lane.weigh(ready.speaker.call(stage.shape, 0))
         cost = most(usage, ready.purse.prices).cost
         money = "" if cost is None else f", each {brief(cost, ready.purse.currency)} at worst"
         say(f"  {stage.title}: up to {stage.calls:,} calls in {stage.seconds:.0f} s{money}")
@@ -173,16 +173,16 @@ def _costs(purse: Purse) -> bool:
 def _worst(ready: Ready) -> int:
     """Nano-units that a test can cost at the most."""
     caps = ready.purse.caps
-    first = most(ready.lane.provider.weigh(ready.speaker.call(SMALL, 0)), ready.purse.prices).cost or 0
+    first = most(ready.lane.weigh(ready.speaker.call(SMALL, 0)), ready.purse.prices).cost or 0
     if caps.requests is not None and caps.requests <= LOOKS:
-        heavy = most(ready.lane.provider.weigh(ready.speaker.call(Shape(Form.RESERVED, 1000), 0)), ready.purse.prices).cost or 0
+        heavy = most(ready.lane.weigh(ready.speaker.call(Shape(Form.RESERVED, 1000), 0)), ready.purse.prices).cost or 0
         first = max(first, heavy)
         return min(caps.spend or math.inf, caps.requests * first)  # type: ignore[return-value]
     return caps.spend if caps.spend is not None else (caps.requests or 0) * first
 
 
 def _worst_of_load(ready: Ready, trial: Schedule | Closed, calls: float) -> list[str]:
-    usage = ready.lane.provider.weigh(ready.speaker.call(trial.shape, 0))
+    usage = ready.lane.weigh(ready.speaker.call(trial.shape, 0))
     each, caps = most(usage, ready.purse.prices), ready.purse.caps
     counted = f"about {calls:,.0f} calls" if calls < math.inf else "as many calls as fit"
     lines = [f"Load test of lanes.{ready.lane.name}: {trial.title}, {counted} of up to {each.tokens:,} {ready.units}."]
@@ -228,7 +228,7 @@ def _caps(order: Order, priced: bool, *, active: bool, shape: Shape) -> Caps:
 def _first_call(ready: Ready, shape: Shape) -> None:
     """Refuse a test that nothing bounds, and one whose first call could already pass a cap."""
     order, purse, lane = ready.order, ready.purse, ready.lane
-    usage = lane.provider.weigh(ready.speaker.call(shape, 0))
+    usage = lane.weigh(ready.speaker.call(shape, 0))
     worst = most(usage, purse.prices)
     size = f"{worst.tokens:,} {ready.units}"
     if purse.prices is None:
@@ -290,7 +290,7 @@ def _tested(verb: str, ready: Ready, program: Program, findings: Findings) -> Re
     folder = _folder(verb, ready, started)
     try:
         with open(folder / "attempts.jsonl", "x", encoding="utf-8") as attempts:
-            prober = Prober(ready.speaker, ready.lane.provider.weigh, ready.purse, program)
+            prober = Prober(ready.speaker, ready.lane.weigh, ready.purse, program)
             reason = anyio.run(_run, ready, prober, attempts, folder)
             report = _report(verb, ready, prober, findings, (started, reason))
         data = orjson.dumps(probe_report.as_data(report), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)

@@ -158,7 +158,7 @@ class SimulatedWire:
         if start <= self.now() < end:
             self.unconnected += 1
             await anyio.sleep(lag(self._rng))
-            raise Fault(FaultKind.NETWORK, f"cannot connect: ClientConnectorError to {url.netloc}")
+            raise Fault(FaultKind.NETWORK, f"cannot connect to {url.netloc}: Connection refused", reached=False)
         headers = {"Host": url.netloc, **request.headers}
         return Call(request.method, url.path, headers, request.body, url.query)
 

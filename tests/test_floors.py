@@ -25,7 +25,8 @@ FLOORS = {
         engine/core/structured engine/core/events engine/core/speech engine/core/schema
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/keys engine/core/language engine/core/translations
-        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/habits engine/core/quota
+        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/reach engine/core/habits
+        engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/in_json engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
@@ -54,7 +55,7 @@ FLOORS = {
         engine/runtime/__init__ engine/runtime/clock engine/runtime/loop
         engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
-        engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
+        engine/runtime/lane engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
         engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control engine/runtime/leash engine/runtime/apertium

@@ -102,7 +102,7 @@ class Vendor:
             case 1:
                 return refused(500)
             case 2:
-                return Fault(FaultKind.NETWORK, "cannot connect")
+                return Fault(FaultKind.NETWORK, "cannot connect", reached=False)
             case 3:
                 self.unheard += 1
                 if self.rng.random() < 0.7:
@@ -142,8 +142,10 @@ def loaded(lanes: str, budget: str) -> context.Loaded:
 class Story:
     """A run with drawn prices, limits, lengths and faults, through up to three lives."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, reasoning: int = 0) -> None:
         rng = self.rng = Random(seed)
+        self.reasoning = reasoning
+        """Tokens that every lane lets its model think for."""
         self.tables = {name: rng.choice((*TABLES, *TABLES, FREE)) for name in ("dear", "odd")[: rng.randint(1, 2)]}
         self.limits: dict[str, int] = {}
         self.budget: dict[str, Any] = {"usd": self._limit(RUN), "rates": {"eur": float(EUR)}}
@@ -165,7 +167,7 @@ class Story:
     def live(self, crash_at: int | None) -> Pulse | None:
         lanes = {
             name: {**LANE, "provider": "openai", "base_url": f"http://127.0.0.1:9/{name}/v1", "model": "m", "price": table}
-            | {"concurrent": 1 + place * 3, "style": "completion"}
+            | {"concurrent": 1 + place * 3, "style": "completion", "reasoning_tokens": self.reasoning}
             for place, (name, table) in enumerate(self.tables.items())
         }
         disk = FakeDisk(self.files)

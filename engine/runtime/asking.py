@@ -16,8 +16,9 @@ from engine.core.quota import Ticket, weight
 from engine.core.settler import Settler
 from engine.core.till import Bill, Till
 from engine.core.types import Call, Heard, LaneView, Request, Usage, total
-from engine.runtime.account import BURST, Account, Lane, view
+from engine.runtime.account import BURST, Account, view
 from engine.runtime.calling import Calling, Load, Part, attempts, fits, left
+from engine.runtime.lane import Lane
 from engine.runtime.leasing import Boxes, Leasing, Outside
 from engine.runtime.mailbox import Turn
 from engine.runtime.wire import Timeouts
@@ -117,14 +118,14 @@ class Asking:
         if not fits(load, lane.provider):
             return False
         calls = [call for request in load for call in left(request)]
-        usage = structs.replace(total([lane.provider.weigh(call) for call in calls]), requests=attempts(load))
+        usage = structs.replace(total([lane.weigh(call) for call in calls]), requests=attempts(load))
         bill = self._bill(lane, calls, load[0].step)
         small = all(weight(usage, name) <= SHARE * limit for name, limit in account.ledger.limits.items() if name not in ONE)
         room = small and account.opening(now, usage) <= 0 and not account.ledger.lacks(usage)
         return room and self._till.short(bill) is None
 
     def _bill(self, lane: Lane, calls: Sequence[Call], step: str) -> Bill:
-        return self._till.bill(lane.name, step, calls, lane.provider.weigh)
+        return self._till.bill(lane.name, step, calls, lane.weigh)
 
     def _pass_on(self, account: Account) -> None:
         """Whoever left new work to this account may take it now that it has no room."""

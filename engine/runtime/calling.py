@@ -18,7 +18,8 @@ from engine.core.quota import Ticket
 from engine.core.settler import Settler
 from engine.core.till import Bill, Till
 from engine.core.types import Call, Heard, Reply, Request, Usage, total
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
+from engine.runtime.lane import Lane
 from engine.runtime.leasing import Boxes, Outside
 from engine.runtime.listening import Listener, OnLine, nothing
 from engine.runtime.mailbox import Closed
@@ -196,7 +197,7 @@ def _alone(part: Part, lane: Lane, whole: bool, place: int) -> None:
     fault = part.fault
     assert fault is not None
     if fault.billed and place:  # the vendor counts the request once
-        part.used = structs.replace(lane.provider.weigh(part.next()), requests=0, estimated=True)
+        part.used = structs.replace(lane.weigh(part.next()), requests=0, estimated=True)
     if fault.kind not in OF_ONE:
         return
     part.request = structs.replace(part.request, alone=True)

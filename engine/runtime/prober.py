@@ -20,9 +20,10 @@ from engine.core.quota import Ledger
 from engine.core.shapes import asked
 from engine.core.trials import Shot
 from engine.core.types import Reply, Usage
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
 from engine.runtime.clock import Clock
 from engine.runtime.keys import without
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Ear, Sender, Timeouts
 
 _TELLING = re.compile(r"limit|remaining|reset|retry|quota|throttl|request-?id|processing|metered|usage|^date$|^x-ms-|region")
@@ -113,7 +114,7 @@ class Shooter:
         self._news.set()
 
     def _secrets(self) -> str:
-        return "\n".join([self._lane.key.value, *self._lane.headers.values()])
+        return "\n".join(self._lane.secrets())
 
     def _line(self, shot: Shot, t: float, response: HttpResponse | None, detail: str) -> dict[str, Any]:
         """The attempt as it is written down: no prompt, no answer, no key."""

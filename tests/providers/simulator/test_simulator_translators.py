@@ -12,9 +12,10 @@ import pytest
 from engine.core.faults import Fault, FaultKind
 from engine.core.quota import Ledger
 from engine.core.types import LanePlan, Quota, Reply
-from engine.runtime.account import Account, Attempted, Lane
+from engine.runtime.account import Account, Attempted
 from engine.runtime.clock import Clock
 from engine.runtime.keys import Key
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Timeouts, Wire
 from providers.simulator import script, server
 from providers.simulator.cipher import translated
