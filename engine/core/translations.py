@@ -123,7 +123,7 @@ def failed(
     # a refused key is echoed in the message of some servers: it is not repeated here
     said = "" if kind is FaultKind.AUTH or not isinstance(message, str) else shortened(message.encode("utf-8", "replace"))
     said = MOVED if moved else said
-    named = shortened(str(code).encode("utf-8", "replace")) if isinstance(code, str | int) and code != status else ""
+    named = shortened(str(code).encode("utf-8", "replace"))[:40] if isinstance(code, str | int) and code != status else ""
     detail = " ".join(part for part in (f"HTTP {status}", named, said) if part)
     told = _hint(kind, response)
     return tuple(Fault(kind, detail, wait if told is None else told) for _ in calls)

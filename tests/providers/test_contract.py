@@ -163,10 +163,12 @@ every_translator = pytest.mark.parametrize("provider", translators(), ids=lambda
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_characters_are_counted_in_a_unit_that_vendors_have(provider: Provider, one: str, other: str) -> None:
     """Code points, units of UTF-16 or bytes of UTF-8, each exactly: the vendor counts alike, so nothing is a guess. Two texts
-    weigh what their parts do."""
+    weigh what their parts do, but for the line break that Baidu counts behind each."""
     weights = [provider.weigh(Translation(text, "en", "es")) for text in (one, other, one + other)]
     assert all((usage.requests, usage.tokens, usage.estimated) == (1, 0, False) for usage in weights)
-    first, second, both = (usage.characters for usage in weights)
+    around = provider.weigh(Translation("", "en", "es")).characters
+    assert around == (type(provider).__name__ == "Baidu")
+    first, second, both = (usage.characters - around for usage in weights)
     assert first in (len(one), utf16_units(one), utf8_bytes(one))
     assert first + second == both
 
