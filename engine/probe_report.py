@@ -19,13 +19,14 @@ from engine.core.caps import Purse
 from engine.core.estimates import Basis, Estimate, Measure, named_window
 from engine.core.fits import MINUTE, Law
 from engine.core.latency import Spread, Times
-from engine.core.money import brief
+from engine.core.money import fine
 from engine.core.pressing import SHARE
 from engine.core.prober import Ran, Record
 from engine.core.subject import Findings
 from engine.core.types import LanePlan
 
 _USUAL = LanePlan(provider="")
+_RIGHT = ("calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "found", "burst", "others")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ def _trial(ran: Ran) -> dict[str, Any]:
 def as_text(report: Report) -> str:
     """For a terminal."""
     parts = [_rendered(_limits(report.findings))] if report.findings.estimates else []
-    parts += [_rendered(_latencies(report.times)), *_sentences(report)]
+    parts += [_rendered(_latencies(report.times)), *summary(report), *notes(report)]
     if report.findings.estimates:
         parts += ["", block(report).rstrip()]
     return "\n".join(parts)
@@ -141,7 +142,7 @@ _BASES: Mapping[Basis, str] = {
 
 
 def _latencies(times: Times) -> Table:
-    table = _table("seconds", "calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "most")
+    table = _table("seconds", "calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
     for name, spread in rows(times):
         table.add_row(name, f"{spread.count:,}", *cells(spread))
     return table
@@ -153,7 +154,7 @@ def rows(times: Times) -> Iterator[tuple[str, Spread]]:
         "from when it was due": times.from_due,
         "from its sending": times.from_sent,
         "to the first token or byte": times.first,
-        "a token": times.per_token,
+        "between two tokens": times.per_token,
         "sent late by": times.late,
     }
     for name, spread in kinds.items():
@@ -165,17 +166,18 @@ def cells(spread: Spread) -> tuple[str, ...]:
     return tuple(f"{value:.3f}" for value in (spread.mean, *(value for _, value in spread.percentiles), spread.most))
 
 
-def _sentences(report: Report) -> list[str]:
+def summary(report: Report) -> list[str]:
+    """What it came to, in sentences."""
     times, purse = report.times, report.purse
     outcomes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(times.outcomes.items(), key=lambda item: -item[1]))
-    cost = f", {brief(purse.spent, purse.currency)}" if purse.prices is not None else ""
+    cost = f", {fine(purse.spent, purse.currency)}" if purse.prices is not None else ""
     lines = [f"{times.sent:,} calls in {times.span / MINUTE:.1f} minutes ({outcomes}), {purse.tokens:,} tokens{cost}."]
     lines.append(f"{times.answers_per_second:.2f} answers and {times.tokens_per_second:,.1f} tokens of them a second.")
     if times.good is not None:
         lines.append(
             f"Goodput: {times.goodput or 0.0:.2f} answers a second met the objective, {times.good:,} of {times.sent:,} calls."
         )
-    return [*lines, *notes(report)]
+    return lines
 
 
 def notes(report: Report) -> list[str]:
@@ -284,7 +286,7 @@ def _key(name: str) -> str:
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for n, title in enumerate(titles):
-        table.add_column(title, overflow="fold", no_wrap=n == 0)
+        table.add_column(title, overflow="fold", no_wrap=n == 0, justify="right" if title in _RIGHT else "left")
     return table
 
 

@@ -93,7 +93,7 @@ FLOORS = {
         engine/exports/formats engine/exports/card engine/exports/write engine/export
         engine/refold engine/repair engine/diff engine/verify
         engine/rehearsal engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate
-        engine/curves engine/probe_report engine/probe_page engine/probe engine/probe_cli
+        engine/curves engine/probe_report engine/probe_page engine/probe_order engine/probe engine/probe_cli
         engine/cli engine/__main__
     """,
 }

@@ -158,7 +158,12 @@ class Prober:
             return Rest(math.inf)
         if self._trial is not None:
             self._finish(now)
-        return End(self._stop or "all trials are done")
+        return End(self._stop or self._done())
+
+    def _done(self) -> str:
+        """Why there is no other trial."""
+        cut = self.record.trials[-1].cut if self.record.trials else None
+        return "all trials are done" if cut is None else f"{cut} ended the last trial"
 
     def heard(self, shot: Shot, now: float) -> Shot:
         """A call has ended; what it cost is added to what comes back."""
