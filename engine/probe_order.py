@@ -16,8 +16,8 @@ from engine import app, context, funds
 from engine.core.caps import Caps, Purse, most
 from engine.core.estimates import Measure
 from engine.core.faults import PlanError
-from engine.core.fits import MINUTE
 from engine.core.latency import NoObjective, Objective, objective
+from engine.core.laws import MINUTE
 from engine.core.money import fine, nano
 from engine.core.probing import LOOKS, What, refused_seconds, stages
 from engine.core.shapes import SMALL, Form, Shape, Speaker

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from html import escape
 
 from engine.core.estimates import Basis, Estimate, Measure, weigh
-from engine.core.fits import MINUTE, Law
 from engine.core.latency import percentile
+from engine.core.laws import MINUTE, Law
 from engine.core.prober import Ran, Record
 from engine.core.trials import Shot
 from engine.curves import STYLE, Axes, Series, chart

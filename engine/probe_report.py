@@ -17,8 +17,8 @@ from rich.table import Table
 
 from engine.core.caps import Purse
 from engine.core.estimates import Basis, Estimate, Measure, named_window
-from engine.core.fits import MINUTE, Law
 from engine.core.latency import Spread, Times
+from engine.core.laws import MINUTE, Law
 from engine.core.money import fine
 from engine.core.pressing import SHARE
 from engine.core.prober import Ran, Record
@@ -26,6 +26,8 @@ from engine.core.subject import Findings
 from engine.core.types import LanePlan
 
 _USUAL = LanePlan(provider="")
+_WORTH = 0.5
+"""Share of a limit that its lower bound has to be, if a plan is to go by it."""
 _RIGHT = ("calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "found", "burst", "others")
 
 
@@ -255,6 +257,8 @@ def _quota(one: Estimate) -> list[str]:
             return [f"# {name}: nothing was refused, up to {one.limit:,.0f}"]
         case Basis.CLAIMED:
             return [f"# {name}: headers say {one.limit:,.0f}, and do not move with our calls"]
+        case _ if one.low < _WORTH * one.limit:
+            return [f"# {name}: between {one.low:,.0f} and {one.high:,.0f}, which is too wide to plan with"]
         case _:
             return [f"{name} = {max(1, math.floor(SHARE * one.low)):_}"]
 

@@ -33,8 +33,8 @@ FLOORS = {
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
         engine/core/sketches engine/core/verbs engine/core/published engine/core/pace engine/core/harvest engine/core/figures
-        engine/core/caps engine/core/shapes engine/core/trials engine/core/fits engine/core/declared engine/core/estimates
-        engine/core/latency engine/core/balance
+        engine/core/caps engine/core/shapes engine/core/trials engine/core/laws engine/core/refill engine/core/fits
+        engine/core/declared engine/core/estimates engine/core/latency engine/core/balance
         engine/core/prober engine/core/subject engine/core/pressing engine/core/at_once engine/core/probing
     """,
     "F2 methods and dialects": """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, pstdev
 
-from engine.core.fits import MINUTE, Law
+from engine.core.laws import MINUTE, Law
 from engine.core.limits import Dimension, Reading
 from engine.core.trials import Shot
 

@@ -22,6 +22,8 @@ HINT = 120.0
 LATE = 0.1
 """Share of the interval between two calls by which one in a hundred may be late: more, and the trial says more of us than of
 the server."""
+SLIGHT = 0.02
+"""Seconds by which calls may be late at any rate: no limit counts in less than a second, which they are a fiftieth of."""
 STARVED = 180.0
 """Seconds of asking and getting nothing but refusals, three windows of a minute, after which it may be a ban."""
 _OVERLOADED, _BROKEN = 0.05, 0.5
@@ -91,7 +93,7 @@ class Ran:
     @property
     def void(self) -> bool:
         """It says nothing: our own calls were late."""
-        return self.late > LATE * self.interval
+        return self.late > max(SLIGHT, LATE * self.interval)
 
 
 @dataclass(slots=True)

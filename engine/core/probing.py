@@ -13,7 +13,7 @@ from engine.core.at_once import AT_ONCE, at_once
 from engine.core.caps import Purse
 from engine.core.declared import declared, reserves
 from engine.core.estimates import Measure, claimed
-from engine.core.fits import MINUTE
+from engine.core.laws import MINUTE
 from engine.core.limits import Dimension
 from engine.core.pressing import AFTER, MOST, RISE, heavy, requests
 from engine.core.prober import Record
@@ -60,10 +60,13 @@ class Probing:
         yield from _look(subject)
         if What.CONCURRENCY in self.what:
             yield from at_once(subject)
+        in_time = True
         if self.what & _REQUESTS:
             yield Pause("windows empty", MINUTE, SMALL)
-            yield from requests(subject)
-        if What.TPM in self.what:
+            in_time = yield from requests(subject)
+        if What.TPM in self.what and not in_time:
+            self.findings.remarks.append(f"the limit of {self.units} was not tried: its refusals could be those of requests")
+        elif What.TPM in self.what:
             yield Pause("windows empty", MINUTE, SMALL)
             yield from heavy(subject)
 

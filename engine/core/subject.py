@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from engine.core.caps import Purse
 from engine.core.declared import Declared
 from engine.core.estimates import Basis, Estimate, Measure, attempts, estimate
-from engine.core.fits import MINUTE
+from engine.core.laws import MINUTE
 from engine.core.limits import Dimension
 from engine.core.prober import Record
 from engine.core.shapes import Form, Shape
