@@ -164,9 +164,9 @@ def probed(truth: Truth, seed: int, caps: Caps, what: frozenset[What] = frozense
                 await anyio.sleep(120)
             began = anyio.current_time()
             clock = Clock(anyio.current_time, lambda: BEGAN + anyio.current_time())
-            reason = await Shooter(prober, lane, wire, clock, Timeouts(60.0, 60.0, 60.0)).run(lines.append)
+            ended = await Shooter(prober, lane, wire, clock, Timeouts(60.0, 60.0, 60.0)).run(lines.append)
             tasks.cancel_scope.cancel()
-        return reason, anyio.current_time() - began
+        return ended.reason, anyio.current_time() - began
 
     reason, seconds = virtual.run(main)
     books: Any = world.books()["accounts"]

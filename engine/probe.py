@@ -32,7 +32,7 @@ from engine.probe_report import Report
 from engine.runtime import local
 from engine.runtime.account import Lane
 from engine.runtime.clock import Clock
-from engine.runtime.prober import Line, Shooter
+from engine.runtime.prober import Ended, Line, Shooter
 from engine.runtime.scheduler import signals
 from engine.runtime.wire import Timeouts, Wire
 
@@ -90,8 +90,8 @@ def _tested(verb: str, ready: Ready, program: Program, findings: Findings) -> Re
     try:
         with open(folder / "attempts.jsonl", "x", encoding="utf-8") as attempts:
             prober = Prober(ready.speaker, ready.lane.provider.weigh, ready.purse, program)
-            reason = anyio.run(_run, ready, prober, attempts, folder)
-            report = _report(verb, ready, prober, findings, (started, reason))
+            ended = anyio.run(_run, ready, prober, attempts, folder)
+            report = _report(verb, ready, prober, findings, (started, ended))
         data = orjson.dumps(probe_report.as_data(report), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
         (folder / "report.json").write_bytes(data + b"\n")
         (folder / "report.html").write_text(probe_page.page(report), encoding="utf-8")
@@ -100,7 +100,7 @@ def _tested(verb: str, ready: Ready, program: Program, findings: Findings) -> Re
     return report
 
 
-async def _run(ready: Ready, prober: Prober, attempts: TextIO, folder: Path) -> str:
+async def _run(ready: Ready, prober: Prober, attempts: TextIO, folder: Path) -> Ended:
     clock = Clock(anyio.current_time, time.time)
     plan = ready.plan
     timeouts = Timeouts(min(plan.timeout, LONGEST), min(plan.first_token, LONGEST), plan.idle)
@@ -153,14 +153,15 @@ def _folder(verb: str, ready: Ready, started: float) -> Path:
     return folder
 
 
-def _report(verb: str, ready: Ready, prober: Prober, findings: Findings, ended: tuple[float, str]) -> Report:
+def _report(verb: str, ready: Ready, prober: Prober, findings: Findings, when: tuple[float, Ended]) -> Report:
     shots = prober.record.shots
     return Report(
         verb=verb,
         lane=ready.lane.name,
         plan=ready.lane.plan,
-        started=ended[0],
-        reason=ended[1],
+        started=when[0],
+        reason=when[1].reason,
+        interrupted=when[1].interrupted,
         record=prober.record,
         purse=ready.purse,
         times=times(shots, shots if ready.lane.plan.stream else (), ready.wanted),

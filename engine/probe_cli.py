@@ -138,6 +138,7 @@ def _told(report: Any, as_json: bool) -> None:
 
     data = probe_report.as_data(report)
     typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() if as_json else probe_report.as_text(report))
+    raise typer.Exit(report.exit_code)
 
 
 def _aside(line: str) -> None:

@@ -15,6 +15,7 @@ from engine.core.estimates import Basis, Estimate, Measure, weigh
 from engine.core.latency import percentile
 from engine.core.laws import MINUTE, Law
 from engine.core.prober import Ran, Record
+from engine.core.shapes import SMALL, Form
 from engine.core.trials import Shot
 from engine.curves import STYLE, Axes, Series, chart
 from engine.probe_report import Report, block, cells, notes, rows, summary, told
@@ -81,15 +82,18 @@ def _pressed(report: Report) -> Iterator[str]:
     for measure, one in report.findings.estimates.items():
         if measure is Measure.CONCURRENT or one.basis in (Basis.BOUND, Basis.CLAIMED):
             continue
-        trials = [ran for ran in report.record.trials if ran.refused and ran.interval < math.inf and _about(ran, measure)]
+        trials = _floods(report.record, measure)
         if trials:
             yield f"<h2>The limit of {measure.replace('_', ' ')}, pressed</h2>"
             yield pressed(report.record, trials, one)
 
 
-def _about(ran: Ran, measure: Measure) -> bool:
-    small = all(shot.shape.size == 1 for shot in ran.shots)
-    return small == (measure is Measure.REQUESTS)
+def _floods(record: Record, measure: Measure) -> list[Ran]:
+    """The trials in which the limit was pressed, of heavy calls those of the last form."""
+    small = measure is Measure.REQUESTS
+    floods = [ran for ran in record.trials if ran.refused and ran.interval < math.inf and not ran.void]
+    floods = [ran for ran in floods if (ran.shots[0].shape == SMALL) == small and ran.shots[0].shape.form is not Form.LONG]
+    return [ran for ran in floods if ran.shots[0].shape.form is floods[-1].shots[0].shape.form]
 
 
 def pressed(record: Record, trials: Sequence[Ran], one: Estimate) -> str:

@@ -42,6 +42,7 @@ class Report:
     """UTC seconds."""
     reason: str
     """Why it ended."""
+    interrupted: bool
     record: Record
     purse: Purse
     times: Times
@@ -50,8 +51,10 @@ class Report:
     """What the vendor tells of credit and long quotas."""
 
     @property
-    def void(self) -> list[Ran]:
-        return [ran for ran in self.record.trials if ran.void]
+    def exit_code(self) -> int:
+        """Of the verb: 3 for a test that was interrupted, 4 where no call passed."""
+        passed = any(shot.accepted for shot in self.record.shots)
+        return 3 if self.interrupted else 0 if passed else 4
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -65,6 +68,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "base_url": report.plan.base_url,
         "started": datetime.fromtimestamp(report.started, UTC).isoformat(timespec="seconds"),
         "reason": report.reason,
+        "interrupted": report.interrupted,
         "caps": asdict(purse.caps),
         "spent": {
             "requests": purse.requests,
@@ -187,11 +191,7 @@ def notes(report: Report) -> list[str]:
     findings = report.findings
     lines = [f"Ended: {report.reason}."]
     lines += [f"Cut short by {ran.cut}: {ran.title}." for ran in report.record.trials if ran.cut]
-    lines += [
-        f"Void: {ran.title}; one call in a hundred was sent {ran.late * 1000:.1f} ms late, with {ran.interval * 1000:.0f} ms "
-        "between two of them. This machine is too slow for that rate, or busy."
-        for ran in report.void
-    ]
+    lines += _void(report.record)
     if (recovery := findings.recovery) is not None:
         lines.append(_recovered(recovery.hint, recovery.seconds, recovery.honest))
     if (confirmed := findings.confirmed) is not None:
@@ -201,6 +201,21 @@ def notes(report: Report) -> list[str]:
     lines += [f"{remark[:1].upper()}{remark[1:]}." for remark in findings.remarks]
     lines += [f"The vendor says: {line}." for line in report.balance]
     return [*lines, *azure(report)]
+
+
+def _void(record: Record) -> Iterator[str]:
+    """Trials that say nothing, those of one title together."""
+    found: dict[str, list[Ran]] = {}
+    for ran in record.trials:
+        if ran.void:
+            found.setdefault(ran.title, []).append(ran)
+    for title, trials in found.items():
+        times = "" if len(trials) == 1 else f" ({len(trials)} trials)"
+        worst = max(trials, key=lambda ran: ran.late)
+        yield (
+            f"Void: {title}{times}. One call in a hundred was sent {worst.late * 1000:.0f} ms late or more, with "
+            f"{worst.interval * 1000:.0f} ms between two: this machine is too slow for that rate, or busy."
+        )
 
 
 def _recovered(hint: float | None, seconds: float | None, honest: bool | None) -> str:
