@@ -10,24 +10,31 @@ import numpy as np
 
 from engine.core.laws import DROP, OTHERS, SHARP, Array, Fit, Law, Sample, likeliest, passing
 
-_UNSURE = 0.3
+_UNSURE = (0.3, 0.8, 2.0, 5.0)
 """Weights of a usual call by which a verdict may contradict what the bucket is thought to hold, before it is thought again: the
-ways of calls differ by as much."""
+ways of calls differ by so much, more where calls are many a second. The likeliest is taken."""
 _LOSS = 1.0
 """What each usual call's weight that went to others costs in likelihood, so that none are made up."""
-_RATES, _SIZES, _STEPS = 96, 8, 13
-_ROUNDS = 3
-_COLUMNS = 256
+_RATES, _SIZES, _STEPS, _ROUNDS = 96, 8, 13, 3
+_COLUMNS = 512
 """Buckets that are tried together."""
 _TAKEN = 0.01
 """Share of the refill that has to be missed before others are thought to have it."""
-_NEAR = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.3, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10, 13, 16, 20, 30, 50, 100])
+_NEAR = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.3, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10, 13, 16, 20, 30, 50])
 _EDGES = np.concatenate((-_NEAR[::-1], [0.0], _NEAR))
 _MIDDLES = np.concatenate((_EDGES[:1], (_EDGES[1:] + _EDGES[:-1]) / 2, _EDGES[-1:]))
 """Room in weights of a usual call, finer where verdicts turn."""
+_FINEST, _FARTHEST = 40, 2400
+_BINS = np.searchsorted(_EDGES, (np.arange(-_FARTHEST, _FARTHEST + 1) + 0.5) / _FINEST, side="right")
+"""Which of them a room is in, by its fortieths: looked up, not searched."""
 
 
 def bucket(sample: Sample) -> Fit:
+    """The likeliest bucket."""
+    return max((_bucket(sample, unsure * sample.usual) for unsure in _UNSURE), key=lambda fit: fit.likelihood)
+
+
+def _bucket(sample: Sample, unsure: float) -> Fit:
     """Of refills around what was accepted and of sizes up to what was drawn the likeliest, then of finer ones around them."""
     t, taken = sample.t[sample.scored], sample.taken[sample.scored]
     span = max(1.0, float(t[-1] - t[0]))
@@ -36,7 +43,7 @@ def bucket(sample: Sample) -> Fit:
     sizes = np.geomspace(usual, max(2 * usual, 1.2 * _deepest(sample, 0.5 * mean)), _SIZES)
     tried: list[tuple[float, float, float]] = []
     for n in range(_ROUNDS):
-        found = _likelihoods(sample, rates, sizes)
+        found = _likelihoods(sample, rates, sizes, unsure)
         tried += [(float(r), float(s), float(found[i, j])) for i, r in enumerate(rates) for j, s in enumerate(sizes)]
         rate, size = likeliest(rates, found.max(axis=1)), _smallest(sizes, found.max(axis=0))
         if n < _ROUNDS - 1:
@@ -75,19 +82,19 @@ def _deepest(sample: Sample, rate: float) -> float:
     return deepest
 
 
-def _likelihoods(sample: Sample, rates: Array, sizes: Array) -> Array:
+def _likelihoods(sample: Sample, rates: Array, sizes: Array, unsure: float) -> Array:
     """For each rate and size the logarithm of the likelihood of all verdicts, with the blur that suits them best."""
     pairs = np.array([(rate, size) for rate in rates for size in sizes])
-    columns = [_likelihood(sample, pairs[n : n + _COLUMNS]) for n in range(0, len(pairs), _COLUMNS)]
+    columns = [_likelihood(sample, pairs[n : n + _COLUMNS], unsure) for n in range(0, len(pairs), _COLUMNS)]
     return np.concatenate(columns).reshape(rates.size, sizes.size)
 
 
-def _likelihood(sample: Sample, pairs: Array) -> Array:
+def _likelihood(sample: Sample, pairs: Array, unsure: float) -> Array:
     """Of some pairs of rate and size. Rooms are counted in bins first, since verdicts are many."""
-    room, lost = _room(sample, pairs[:, 0], pairs[:, 1])
-    room = room[sample.scored] / sample.usual
+    room, lost = _room(sample, pairs[:, 0], pairs[:, 1], unsure)
     accepted, count = sample.accepted[sample.scored], _MIDDLES.size
-    where = np.searchsorted(_EDGES, room, side="right") + np.arange(len(pairs)) * count
+    near = np.clip(room[sample.scored] * (_FINEST / sample.usual), -_FARTHEST, _FARTHEST).astype(np.int64)
+    where = _BINS[near + _FARTHEST] + np.arange(len(pairs)) * count
     yes = np.bincount(where[accepted].ravel(), minlength=count * len(pairs)).reshape(-1, count).astype(np.float64)
     no = np.bincount(where[~accepted].ravel(), minlength=count * len(pairs)).reshape(-1, count).astype(np.float64)
     far = np.geomspace(0.05, max(1.0, OTHERS * float(pairs[:, 1].max()) / sample.usual), 10)
@@ -99,10 +106,10 @@ def _likelihood(sample: Sample, pairs: Array) -> Array:
     return best - _LOSS * np.maximum(lost, 0.0) / sample.usual
 
 
-def _room(sample: Sample, rates: Array, sizes: Array) -> tuple[Array, Array]:
+def _room(sample: Sample, rates: Array, sizes: Array, unsure: float) -> tuple[Array, Array]:
     """What each attempt would leave in each bucket, and what others took of each in all."""
     room, lost = np.empty((sample.t.size, rates.size)), np.zeros(rates.size)
-    held, unsure = sizes.copy(), _UNSURE * sample.usual
+    held = sizes.copy()
     gaps = np.diff(sample.t, prepend=sample.t[:1])
     for n, (gap, weight, accepted) in enumerate(zip(gaps, sample.weight, sample.accepted, strict=True)):
         held = np.minimum(held + rates * gap, sizes)
