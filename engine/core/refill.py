@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.core.laws import DROP, OTHERS, SHARP, Array, Fit, Law, Sample, likeliest, passing
 
-_UNSURE = (0.3, 0.8, 2.0, 5.0)
+_UNSURE = (0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 3.0, 5.0)
 """Weights of a usual call by which a verdict may contradict what the bucket is thought to hold, before it is thought again: the
 ways of calls differ by so much, more where calls are many a second. The likeliest is taken."""
 _LOSS = 1.0
@@ -30,8 +30,14 @@ _BINS = np.searchsorted(_EDGES, (np.arange(-_FARTHEST, _FARTHEST + 1) + 0.5) / _
 
 
 def bucket(sample: Sample) -> Fit:
-    """The likeliest bucket."""
-    return max((_bucket(sample, unsure * sample.usual) for unsure in _UNSURE), key=lambda fit: fit.likelihood)
+    """The likeliest bucket, uphill from a middling unsureness."""
+    found = {n: _bucket(sample, _UNSURE[n] * sample.usual) for n in (2, 3)}
+    while True:
+        best = max(found, key=lambda n: found[n].likelihood)
+        beside = [n for n in (best - 1, best + 1) if 0 <= n < len(_UNSURE) and n not in found]
+        if not beside:
+            return found[best]
+        found |= {n: _bucket(sample, _UNSURE[n] * sample.usual) for n in beside}
 
 
 def _bucket(sample: Sample, unsure: float) -> Fit:
