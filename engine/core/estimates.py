@@ -72,6 +72,8 @@ class Estimate:
     """What others of the account use a minute, as far as it was seen."""
     irregular: bool = False
     """Verdicts are blurred more than the ways of calls explain: others use the account, or the limiter is not exact."""
+    refusals: bool = False
+    """Refused calls count as well: asking again and again keeps the limit shut."""
     accepted: int = 0
     refused: int = 0
     claim: float | None = None
@@ -142,6 +144,7 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         burst=best.size if best.law is Law.BUCKET else None,
         others=best.others * MINUTE,
         irregular=irregular,
+        refusals=best.refusals,
         accepted=accepted,
         refused=len(scored) - accepted,
     )

@@ -78,6 +78,8 @@ class Fit:
     """When a fixed window begins."""
     others: float = 0.0
     """Weight a second that others ask for, where the law tells it."""
+    refusals: bool = False
+    """Whether refused calls count as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class Sample:
     def before(self) -> Array:
         """Weight accepted before each attempt."""
         return np.concatenate(([0.0], np.cumsum(self.taken)))
+
+    @property
+    def before_in_all(self) -> Array:
+        """Weight sent before each attempt, refused or not."""
+        return np.concatenate(([0.0], np.cumsum(self.weight)))
 
 
 def sampled(given: Sequence[Attempt]) -> Sample:

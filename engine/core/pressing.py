@@ -46,7 +46,7 @@ def requests(subject: Subject) -> Generator[Trial, None, bool]:
         pace = Pace(guess=guess, most=most, after=after, patience=RISE, calls=subject.share(0.4), inside=subject.inside())
         yield Flood("more requests than pass", SMALL, pace)
         if record.last.void:
-            most /= 2
+            most = max(0.5 / record.last.interval, 2 * (guess or 0.0))
             continue
         numbers.append(record.last.number)
         found = subject.estimated(numbers, Measure.REQUESTS) if record.last.refused and not record.last.cut else None

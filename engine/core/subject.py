@@ -69,6 +69,10 @@ class Findings:
         if found.basis is Basis.BOUND and before is not None and before.limit >= found.limit:
             return
         self.estimates[found.measure] = found
+        if found.refusals:
+            self.remarks.append(
+                f"refused calls count against the limit of {found.measure} as well: wait, do not ask again at once"
+            )
         if found.irregular or found.others:
             told = f", about {found.others:,.0f} a minute" if found.others else ""
             self.remarks.append(f"others seem to use this account's {found.measure}{told}: the interval is wider for it")

@@ -158,3 +158,21 @@ def test_nothing_is_said_of_one_kind_of_verdict(accepted: bool) -> None:
     """Where nothing was refused, or nothing accepted, there is no limit to speak of."""
     assert fits([Attempt(float(n), n + 0.5, 1.0, accepted) for n in range(20)]) == []
     assert fits([]) == []
+
+
+class Strict(Sliding):
+    """A window that counts calls that it has refused, too."""
+
+    def wait(self, weight: int, now: int) -> int | None:
+        wait = super().wait(weight, now)
+        if wait:
+            self.take_refused(weight, now)
+        return wait
+
+
+@pytest.mark.parametrize("limiter", [Strict(300, 60 * SECOND), Sliding(300, 60 * SECOND)])
+def test_refused_calls_that_count_are_seen(limiter: Sliding) -> None:
+    """Then the limit is that of all that is sent; else nobody is told so."""
+    found = best(limiter, 3, 5.0)
+    assert (found.law, found.refusals) == (Law.SLIDING, isinstance(limiter, Strict))
+    assert found.size == pytest.approx(300, abs=4)
