@@ -127,6 +127,7 @@ class Prober:
         self._weigh = weigh
         self._trials = program(self.record)
         self._trial: Trial | None = None
+        self._coming: Trial | None = None
         self._inside: dict[int, Fire] = {}
         self._number = 0
         self._stop: str | None = None
@@ -144,8 +145,13 @@ class Prober:
     def next(self, now: float) -> Decision:
         """What to do now."""
         while self._stop is None:
-            if self._trial is None and not self._begin(now):
-                break
+            if self._trial is None:
+                if self._coming is None:
+                    self._coming = next(self._trials, None)
+                    if self._coming is None:
+                        break
+                    return Rest(now)  # to find out what comes may have taken seconds: it begins by a clock that has gone on
+                self._begin(self._coming, now)
             assert self._trial is not None
             due = self._trial.next(now, self.inside)
             if due is None or self.record.last.cut or self.record.last.unfit:
@@ -180,14 +186,9 @@ class Prober:
         self._judge(shot, now)
         return shot
 
-    def _begin(self, now: float) -> bool:
-        """The next trial; False where there is none."""
-        self._trial = next(self._trials, None)
-        if self._trial is not None:
-            number = len(self.record.trials) + 1
-            self.record.trials.append(Ran(number, self._trial.title, now, self._trial.interval))
-            self._hungry = None
-        return self._trial is not None
+    def _begin(self, trial: Trial, now: float) -> None:
+        self._trial, self._coming, self._hungry = trial, None, None
+        self.record.trials.append(Ran(len(self.record.trials) + 1, trial.title, now, trial.interval))
 
     def _finish(self, now: float) -> None:
         assert self._trial is not None

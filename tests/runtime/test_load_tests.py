@@ -232,3 +232,20 @@ def test_one_late_flood_is_made_again_slower_and_measures() -> None:
     assert floods[0]
     assert not all(floods)
     assert done.probing.findings.estimates[Measure.REQUESTS].limit == pytest.approx(240, rel=0.02)
+
+
+def test_what_is_found_out_between_trials_makes_no_call_late() -> None:
+    """A fit may take seconds; the trial after it begins when it is done, with its first calls in time."""
+
+    def program(record: Record) -> Iterator[Trial]:
+        yield from steady(5.0, 2.0)(record)
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.now += 3.0
+        yield from steady(5.0, 2.0)(record)
+
+    done = Drill(FakeWire(lambda body, n: answered("ok"), lambda rng: 0.2), program=program).run()
+    first, second = done.prober.record.trials
+    assert max(first.late, second.late) < 0.001
+    assert second.began >= first.ended + 3.0
+    assert len(done.lines) == 20
