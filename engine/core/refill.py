@@ -18,7 +18,7 @@ _LOSS = 1.0
 _RATES, _SIZES, _STEPS, _ROUNDS = 96, 8, 13, 3
 _COLUMNS = 512
 """Buckets that are tried together."""
-_TAKEN = 0.01
+_TAKEN = 0.02
 """Share of the refill that has to be missed before others are thought to have it."""
 _NEAR = np.array([0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.3, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10, 13, 16, 20, 30, 50])
 _EDGES = np.concatenate((-_NEAR[::-1], [0.0], _NEAR))

@@ -17,7 +17,7 @@ from tests.core.test_fits import pressed
 def test_refill_is_found_whatever_others_take(seed: int, limit: int, burst: int, share: float) -> None:
     """Within a part in forty, not less by what others got; without others none are made up, and what they ask for is not
     thought to be far more than it is."""
-    rows = pressed(Bucket(limit, 60 * SECOND, burst), Random(seed), limit / 60, others=share * limit / 60)
+    rows = pressed(Bucket(limit, 60 * SECOND, burst), Random(seed), limit / 60, 12_000 / limit, others=share * limit / 60)
     (found,) = fits(rows, [Law.BUCKET])
     assert found.rate * 60 == pytest.approx(limit, rel=0.025)
     assert (0.7 if share else 0.95) * burst < found.size < 1.05 * burst  # others have drunk of it before it was pressed
