@@ -22,8 +22,9 @@ HINT = 120.0
 LATE = 0.1
 """Share of the interval between two calls by which one in a hundred may be late: more, and the trial says more of us than of
 the server."""
-SLIGHT = 0.02
-"""Seconds by which calls may be late at any rate: no limit counts in less than a second, which they are a fiftieth of."""
+SLIGHT = 0.05
+"""Seconds by which calls may be late at any rate: no limit counts in less than a second, which they are a twentieth of, and fits
+go by when calls were really sent."""
 STARVED = 180.0
 """Seconds of asking and getting nothing but refusals, three windows of a minute, after which it may be a ban."""
 _OVERLOADED, _BROKEN = 0.05, 0.5
