@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from statistics import fmean
 
 from engine.core.declared import Declared
 from engine.core.fits import fits
@@ -126,7 +125,7 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         return None
     best = found[0]
     scored = [row for row in given if row.scored]
-    usual = sorted(row.weight for row in scored)[len(scored) // 2]
+    usual = _usual(scored)
     irregular = best.law is not Law.CONCURRENT and best.blur > SHARP * usual
     rivals = [fit for fit in found[1:] if fit.likelihood > SURE * best.likelihood - MARGIN]
     accepted = sum(row.accepted for row in scored)
@@ -149,6 +148,11 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         refused=len(scored) - accepted,
     )
     return _beside(made, claim) if claim is not None and made.measure is measure else made
+
+
+def _usual(scored: Sequence[Attempt]) -> float:
+    """The weight of a usual call."""
+    return sorted(row.weight for row in scored)[len(scored) // 2]
 
 
 def named_window(law: Law, window: float) -> str:
@@ -185,7 +189,7 @@ def _passed(given: Sequence[Attempt]) -> float:
 def _interval(found: Sequence[Fit], given: Sequence[Attempt]) -> tuple[float, float]:
     """All that the laws in question allow, a little wider for the uneven ways of calls; and wider still where others were in the
     way, who may have taken a part of it all the time."""
-    usual = fmean(row.weight for row in given if row.scored)
+    usual = _usual([row for row in given if row.scored])
     lows, highs = [], []
     for fit in found:
         point, blurred = _point(fit, given), fit.blur > SHARP * usual or fit.others > 0
