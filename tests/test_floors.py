@@ -34,8 +34,8 @@ FLOORS = {
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
         engine/core/sketches engine/core/verbs engine/core/published engine/core/pace engine/core/harvest engine/core/figures
-        engine/core/caps engine/core/shapes engine/core/trials engine/core/fits engine/core/declared engine/core/estimates
-        engine/core/latency engine/core/balance
+        engine/core/caps engine/core/shapes engine/core/trials engine/core/laws engine/core/refill engine/core/fits
+        engine/core/declared engine/core/estimates engine/core/latency engine/core/balance
         engine/core/prober engine/core/subject engine/core/pressing engine/core/at_once engine/core/probing
     """,
     "F2 methods and dialects": """
@@ -95,7 +95,7 @@ FLOORS = {
         engine/exports/formats engine/exports/card engine/exports/write engine/export
         engine/refold engine/repair engine/diff engine/verify
         engine/rehearsal engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate
-        engine/curves engine/probe_report engine/probe_page engine/probe engine/probe_cli
+        engine/curves engine/probe_report engine/probe_page engine/probe_order engine/probe engine/probe_cli
         engine/cli engine/__main__
     """,
 }
