@@ -1,0 +1,63 @@
+"""The documentation says what is true: its plans pass, its links lead somewhere, and what it names is there."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import planning
+from engine.plan import load
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@cache
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def name(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(language: str, pages: list[Path] = PAGES) -> list[Any]:
+    """The code of the pages in one language, each block named by page and line."""
+    return [
+        pytest.param(found[2], id=f"{name(page)}:{read(page).count(chr(10), 0, found.start()) + 1}")
+        for page in pages
+        for found in _FENCED.finditer(read(page))
+        if found[1] == language
+    ]
+
+
+@pytest.fixture(scope="module")
+def at_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the plans of the pages read."""
+    folder = tmp_path_factory.mktemp("plans")
+    lines = (ROOT / "seeds" / "texts.zh.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)[:30]
+    (folder / "texts.jsonl").write_text("".join(lines), encoding="utf-8")
+    record = '{"instruction": "Name the capital of the country.", "input": "Country: Austria", "output": "Vienna"}'
+    (folder / "data.json").write_text(f"[{record}]", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All keys that any page names, as somebody has them who works with it."""
+    for key in {key for page in PAGES for key in re.findall(r"env:([A-Z0-9_]+)", read(page))}:
+        monkeypatch.setenv(key, "no-such-key")
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_plans_are_good(text: str, at_hand: Path, keys: None) -> None:
+    """Every block of TOML can be read, and one that names a recipe is a plan that `plan check` finds good."""
+    if "recipe" in tomllib.loads(text):
+        (at_hand / "plan.toml").write_text(text, encoding="utf-8")
+        assert planning.check(load(at_hand / "plan.toml"), 0).startswith("The plan is good")
