@@ -8,9 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from engine import planning
+from engine import planning, recipes
+from engine.core import roundtrip
+from engine.core.filters import FILTERS
+from engine.core.roundtrip import Gate
 from engine.plan import load
 
 ROOT = Path(__file__).parents[1]
@@ -61,3 +65,36 @@ def test_plans_are_good(text: str, at_hand: Path, keys: None) -> None:
     if "recipe" in tomllib.loads(text):
         (at_hand / "plan.toml").write_text(text, encoding="utf-8")
         assert planning.check(load(at_hand / "plan.toml"), 0).startswith("The plan is good")
+
+
+def section(page: str, title: str) -> str:
+    """What stands under a heading, up to the next one of its rank."""
+    (found,) = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", read(ROOT / "docs" / page), re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+@pytest.mark.parametrize("recipe", recipes.names())
+def test_every_option_of_a_recipe_is_told(recipe: str) -> None:
+    """The page on recipes names each option, and the limits of documents with their defaults."""
+    told = section("recipes.md", recipe)
+    for field in msgspec.structs.fields(recipes.find(recipe).options):
+        match field.name:
+            case "gate":
+                assert "[options.gate]" in told
+            case "documents":
+                assert all(f"`{one.name}` {one.default:,}" in told for one in msgspec.structs.fields(type(field.default)))
+            case option:
+                assert f"`{option}`" in told
+
+
+def test_every_check_of_the_gate_is_told() -> None:
+    """The page on back-translation names each option of the gate, and each reason that its checks give."""
+    told = section("backtranslation.md", "The gate")
+    source = Path(roundtrip.__file__).read_text(encoding="utf-8")
+    reasons = {*re.findall(r'_told\("(\w+)"', source), *roundtrip.MARKS, "numbers", "unfinished", "language", "pivot_language"}
+    assert not {name for name in (*Gate.__struct_fields__, *reasons) if f"`{name}`" not in told}
+
+
+def test_every_filter_is_told() -> None:
+    """The page on recipes names each filter."""
+    assert not {one for one in FILTERS if f"`{one}`" not in read(ROOT / "docs" / "recipes.md")}
