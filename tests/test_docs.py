@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import planning, recipes
+from engine import metrics, planning, recipes
 from engine.core import roundtrip
 from engine.core.filters import FILTERS
 from engine.core.roundtrip import Gate
@@ -98,3 +99,62 @@ def test_every_check_of_the_gate_is_told() -> None:
 def test_every_filter_is_told() -> None:
     """The page on recipes names each filter."""
     assert not {one for one in FILTERS if f"`{one}`" not in read(ROOT / "docs" / "recipes.md")}
+
+
+@cache
+def sources() -> list[ast.Module]:
+    files = [file for room in ("engine", "providers") for file in (ROOT / room).rglob("*.py")]
+    return [ast.parse(file.read_text(encoding="utf-8")) for file in files]
+
+
+def words_of(node: ast.AST) -> str | None:
+    """What a text in the code says, with … for what is filled in; a literal has it in one piece, however many lines it takes."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join("…" if isinstance(part, ast.FormattedValue) else words_of(part) or "" for part in parts)
+        case _:
+            return None
+
+
+def test_every_message_of_the_page_is_one() -> None:
+    """What the page on messages quotes, the code says."""
+    said = {text for tree in sources() for node in ast.walk(tree) if (text := words_of(node)) is not None}
+    quoted = re.findall(r"^\| `([^|]+?)` \|", read(ROOT / "docs" / "troubleshooting.md"), re.MULTILINE)
+    assert len(quoted) > 40
+    assert not [one for one in quoted if not any(one in text for text in said)]
+
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def events() -> dict[str, tuple[str, set[str]]]:
+    """Every event that the code logs, with its level and fields."""
+    calls = [node for tree in sources() for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return {
+        str(call.args[0].value): (call.func.attr, {str(word.arg) for word in call.keywords})
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in LEVELS
+        and ast.unparse(call.func.value).endswith("log")
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+
+def test_every_event_is_told() -> None:
+    """The page on logs has each event with its level and its fields, and no other."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", section("logs.md", "The log of a run"), re.MULTILINE)
+    told = {event: (level, set(re.findall(r"`(\w+)`", fields))) for event, level, fields in rows}
+    assert len(told) > 10
+    assert told == events()
+
+
+def test_every_metric_is_told() -> None:
+    """The page on logs names each metric as Prometheus gets it, and no other."""
+    known = dict.fromkeys(("goal", "records", "in_flight", "lag", "seconds", "t"), 1)
+    text = metrics.text({"state": "running", "tally": {"steps": {}, "lanes": {}}, **known}).decode()
+    made = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
+    assert len(made) > 20
+    assert set(re.findall(r"`(seeddrill_\w+)`", section("logs.md", "Metrics"))) == made
