@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from functools import cache
@@ -12,11 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
+import engine
 from engine import metrics, planning, recipes
 from engine.core import roundtrip
 from engine.core.filters import FILTERS
 from engine.core.roundtrip import Gate
 from engine.plan import load
+from engine.report import Form, report
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -158,3 +161,40 @@ def test_every_metric_is_told() -> None:
     made = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
     assert len(made) > 20
     assert set(re.findall(r"`(seeddrill_\w+)`", section("logs.md", "Metrics"))) == made
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_can_be_read_and_names_what_is_there(code: str) -> None:
+    """Every block of Python compiles, and what it imports of ours exists."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("engine", "providers"):
+            exec(f"from {node.module} import {', '.join(name.name for name in node.names)}", {})
+
+
+API = [block for block in blocks("python", [ROOT / "docs" / "python-api.md"]) if "run(" not in block.values[0]]
+
+
+@pytest.mark.parametrize("code", API)
+def test_python_that_reads_a_run_works(code: str, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of the page on Python that call no vendor are run over a finished run."""
+    (run.parent / "runs").mkdir()
+    run.rename(run.parent / "runs" / "a")
+    monkeypatch.chdir(run.parent)
+    exec(code, {"__name__": __name__})
+
+
+def test_public_names_are_told() -> None:
+    """The page on Python names all that `import engine` offers."""
+    assert not {one for one in engine.__all__ if f"`{one}" not in read(ROOT / "docs" / "python-api.md")} - {"__version__"}
+
+
+def test_every_figure_of_the_report_is_told(finished: Path) -> None:
+    """The page on reports names each figure of `report --json`, at least by its first part."""
+    (figures,) = json.loads(report([finished], Form.JSON, None)).values()
+    told = {found.split(".")[0] for found in re.findall(r"`([\w.]+)`", read(ROOT / "docs" / "report.md"))}
+    assert not set(figures) - told
+    parts = {f".{part}`" for name in ("steps", "lanes") for part in next(iter(figures[name].values()))} | {
+        f".{part}`" for name in ("table", "rouge_l", "labels") for part in figures[name]
+    }
+    page = read(ROOT / "docs" / "report.md")
+    assert not [part for part in parts if part not in page.replace(".REASON", "").replace(".KIND", "").replace(".LABEL", "")]
