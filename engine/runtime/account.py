@@ -187,7 +187,8 @@ class Account:
     def notice(self, now: float) -> str | None:
         """Why it is parked, and for how long; `None` while it is not."""
         left = self.parked_until - now
-        return f"{self.name} for {left / 60:.0f} more minutes ({self.parked})" if left > 0 else None
+        names = " and ".join(lane.name for lane in self.lanes)
+        return f"{names} for {left / 60:.0f} more minutes ({self.parked})" if left > 0 else None
 
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
