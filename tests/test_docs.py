@@ -198,3 +198,14 @@ def test_every_figure_of_the_report_is_told(finished: Path) -> None:
     }
     page = read(ROOT / "docs" / "report.md")
     assert not [part for part in parts if part not in page.replace(".REASON", "").replace(".KIND", "").replace(".LABEL", "")]
+
+
+def test_every_test_that_is_named_is_there() -> None:
+    """Pages name tests by file and function; both exist."""
+    for page in PAGES:
+        files = set(re.findall(r"`?((?:tests|bench)/[\w/]+\.py)", read(page)))
+        assert not {file for file in files if not (ROOT / file).is_file()}, name(page)
+    tests = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"\b(test_\w+)`", read(ROOT / "docs" / "faithfulness.md")))
+    assert len(named) > 15
+    assert not {one for one in named if f"def {one}(" not in tests}
