@@ -6,20 +6,24 @@ import ast
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import typer
 
 import engine
 from engine import metrics, planning, recipes
+from engine.cli import app
 from engine.core import roundtrip
 from engine.core.filters import FILTERS
 from engine.core.roundtrip import Gate
 from engine.plan import load
 from engine.report import Form, report
+from engine.runtime.pulse import EXIT_CODES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -209,3 +213,68 @@ def test_every_test_that_is_named_is_there() -> None:
     named = set(re.findall(r"\b(test_\w+)`", read(ROOT / "docs" / "faithfulness.md")))
     assert len(named) > 15
     assert not {one for one in named if f"def {one}(" not in tests}
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link may name within a page: its headings, as GitHub makes anchors of them."""
+    text = _FENCED.sub("", read(page))
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link is to a file that is there, and to a heading that it has."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", _FENCED.sub("", read(page))):
+        if "://" in link:
+            continue
+        path, _, place = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), f"{name(page)} has a link to {path}"
+        assert not place or place in anchors(target), f"{name(page)} has a link to {link}"
+
+
+def verbs() -> dict[str, set[str]]:
+    """The options of each verb, by what is typed: `plan check` has a name of two words."""
+    found: dict[str, set[str]] = {}
+    waiting = [("", typer.main.get_command(app))]
+    while waiting:
+        before, command = waiting.pop()
+        for verb, one in getattr(command, "commands", {}).items():
+            waiting.append((f"{before}{verb} ", one))
+        found[before.strip()] = {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+    return found
+
+
+def typed() -> Iterator[tuple[str, str]]:
+    """Every command of ours that a page shows, with the page: in blocks of shell and between back quotes."""
+    for page in PAGES:
+        shown = [line for kind, block in _FENCED.findall(read(page)) if kind in ("sh", "ini", "") for line in block.splitlines()]
+        shown += [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", _FENCED.sub("", read(page)))]
+        for line in shown:
+            yield from ((name(page), command) for command in re.findall(r"(?:^|[/\s])seeddrill ([a-z-][^#|&>;']*)", line))
+
+
+def test_commands_that_are_shown_exist() -> None:
+    """Each verb is one, and has each option that stands behind it."""
+    known, count = verbs(), 0
+    for page, command in typed():
+        words = command.split()
+        verb = next((one for n in (2, 1) if (one := " ".join(words[:n])) in known), None)
+        assert verb is not None, f"{page}: seeddrill {command}"
+        options = {word.partition("=")[0] for word in words if re.fullmatch(r"--?[a-z][\w-]*(=.*)?", word)}
+        assert options <= known[verb] | {"--help", "-vv"}, f"{page}: seeddrill {command}"
+        count += 1
+    assert count > 80
+
+
+def test_exit_codes_of_the_unit_are_those_of_the_table() -> None:
+    """A run is started again after the exit codes for which the table says so, and after no other."""
+    page = read(ROOT / "docs" / "three-day-run.md")
+    rows = dict(re.findall(r"^\| (\d) [^|]*\| (\w+)", page, re.MULTILINE))
+    never = set(re.findall(r"\d", re.findall(r"^RestartPreventExitStatus=(.*)$", page, re.MULTILINE)[0]))
+    assert {code for code, again in rows.items() if again == "no"} == never - {"8"}
+    assert {code for code, again in rows.items() if again == "yes"} == {"1", "7"}
+    assert {str(code) for code in EXIT_CODES.values()} <= {*rows}
