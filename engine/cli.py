@@ -272,7 +272,9 @@ probe_cli.add(app)
 
 
 @plans.command("new")
-def plan_new(recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="self_instruct or alpaca.")]) -> None:
+def plan_new(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="self_instruct, alpaca, backtranslation or augment.")],
+) -> None:
     """Print a commented plan to start from."""
     from engine import planning
 

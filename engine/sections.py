@@ -130,7 +130,11 @@ def _lengths(runs: Sequence[Run]) -> Section:
 def _rouge(runs: Sequence[Run]) -> Section:
     with_it = {run.name: run.figures["rouge_l"] for run in runs if run.figures["rouge_l"]}
     titles = {"seed": "ROUGE-L to the nearest seed", "neighbour": "ROUGE-L to the nearest other kept instruction"}
-    charts = [_histogram(title, {name: told[key] for name, told in with_it.items()}) for key, title in titles.items() if with_it]
+    charts = [
+        _histogram(title, {name: told.get(key) for name, told in with_it.items()})
+        for key, title in titles.items()
+        if any(key in told for told in with_it.values())
+    ]
     sizes = ", ".join(f"{told['sampled']:,}" for told in with_it.values())
     note = f"Of a sample of {sizes} kept instructions, each held against all seeds and all other kept instructions."
     return Section("Likeness", note, charts=charts)

@@ -13,7 +13,7 @@ from engine.core.intake import skipped
 from engine.core.money import worded
 from engine.core.past import Past, Unknown, fingerprint
 from engine.core.recipe import INPUT
-from engine.core.types import Chat, Completion, Item, Paid, Settled, Translation, total
+from engine.core.types import Chat, Completion, Item, Paid, Settled, Translation, Usage, total
 
 _ID = re.compile(r"(\w+)/(\d+)(?:\.(\d+))?")
 NEIGHBOURS = 5
@@ -124,10 +124,8 @@ class _Tale:
         if line.fault is not None:
             return [*parts, f"No answer: {line.fault}."]
         for reply in line.replies:
-            cost = f"{reply.usage.prompt} tokens in ({reply.usage.tokens_cached} cached), {reply.usage.answer} out"
-            parts.append(
-                f"Reply of {reply.model} in {reply.seconds:.1f} s, ended by {reply.stop.value}, {cost}:\n{_indented(reply.text)}"
-            )
+            took = f"in {reply.seconds:.1f} s, ended by {reply.stop.value}, {weighed(reply.usage)}"
+            parts.append(f"Reply of {reply.model or line.lane} {took}:\n{_indented(reply.text)}")
         return [*parts, self._money("Cost: {}.", line.cost)]
 
     def _money(self, words: str, cost: int) -> str:
@@ -176,3 +174,10 @@ def _brief(item: Item) -> str:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def weighed(usage: Usage) -> str:
+    """What a reply used, in what it is billed by: tokens, or a translator's characters."""
+    if usage.tokens or not usage.characters:
+        return f"{usage.prompt} tokens in ({usage.tokens_cached} cached), {usage.answer} out"
+    return f"{usage.characters} characters"

@@ -11,8 +11,9 @@ import pytest
 
 from engine import rundir, status
 from engine.core.faults import JournalError, PlanError
+from engine.core.types import Usage
 from engine.runtime.journal import Lock
-from engine.why import story
+from engine.why import story, weighed
 from tests import runs
 
 
@@ -206,3 +207,16 @@ def test_prompt_is_really_compared_with_what_was_sent(run: Path, id: str, templa
     path.write_text("Changed. " + path.read_text(encoding="utf-8"), encoding="utf-8")
     assert "NOT the one that was sent" in story(run, id)
     assert "NOT" not in story(run, "instance/0").partition(":\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("usage", "words"),
+    [
+        (Usage(tokens_in=80, tokens_cached=20, tokens_out=10), "100 tokens in (20 cached), 10 out"),
+        (Usage(characters=120), "120 characters"),
+        (Usage(tokens_in=3, characters=12), "3 tokens in (0 cached), 0 out"),
+    ],
+)
+def test_reply_is_weighed_as_it_is_billed(usage: Usage, words: str) -> None:
+    """A translator's reply has characters and no tokens; a model that translates has both, and tokens are what it costs."""
+    assert weighed(usage) == words

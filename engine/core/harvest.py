@@ -157,7 +157,7 @@ class Harvest:
         return table
 
     def _neighbours(self) -> dict[str, Any]:
-        """ROUGE-L of a sample of the instructions to the nearest seed, and to the nearest of all other kept instructions."""
+        """ROUGE-L of a sample of the instructions to the nearest of all others, and to the nearest seed where there are seeds."""
         unique = self._recipe.unique
         if unique is None:
             return {}
@@ -170,7 +170,8 @@ class Harvest:
             to_seed.add(0.0 if nearest is None else nearest.score)
             others = [match.score for match in self._index.neighbours(text, 2) if match.id != id]
             to_other.add(max(others, default=0.0))
-        return {"sampled": len(self._compared), "seed": to_seed.as_json(), "neighbour": to_other.as_json()}
+        told = {"sampled": len(self._compared), "neighbour": to_other.as_json()}
+        return {**told, "seed": to_seed.as_json()} if self._context.seeds else told
 
     def _verb_figures(self) -> dict[str, Any]:
         if not self._english:

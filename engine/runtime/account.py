@@ -99,7 +99,7 @@ class Account:
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
             return LaneState.CLOSED
-        if now < self.parked_until:
+        if self._rest(now)[0] > 0:
             return LaneState.PARKED
         waiting = lane.held is not None or self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
         return LaneState.PAUSED if waiting else LaneState.OPEN
@@ -126,8 +126,17 @@ class Account:
 
     def notice(self, now: float) -> str | None:
         """Why it is parked, and for how long; `None` while it is not."""
-        left = self.parked_until - now
-        return f"{self.name} for {left / 60:.0f} more minutes ({self.parked})" if left > 0 else None
+        left, why = self._rest(now)
+        names = " and ".join(lane.name for lane in self.lanes)
+        return f"{names} for {left / 60:.0f} more minutes ({why})" if left > 0 else None
+
+    def _rest(self, now: float) -> tuple[float, str]:
+        """Seconds of a long rest, and why: its server asks for it, or what the plan allows in an hour, a day or a month is used
+        up. 0 where there is none; a minute's quota makes no such rest."""
+        if (left := self.parked_until - now) > 0:
+            return left, self.parked
+        own = self.ledger.wait(self._light, now)
+        return (own, "what the plan allows is used up") if max(60.0, self.park_after) < own < math.inf else (0.0, "")
 
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""

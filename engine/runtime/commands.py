@@ -185,6 +185,10 @@ def _goal(text: str) -> int:
 def _amount(key: str, name: str, text: str) -> Amount:
     """What a quota is set to; `None` for none."""
     amount = None if text == NONE else _number(text)
+    if name == "headroom":
+        if amount is None or not 0 <= amount < 1:
+            raise PlanError(f"{key} cannot be {text!r}: it is the share of the quota left to others, from 0 to below 1")
+        return amount
     if text != NONE and (amount is None or not 0 < amount < math.inf):
         raise PlanError(f"{key} cannot be {text!r}: a quota is a number above zero, and {NONE!r} takes it away")
     try:

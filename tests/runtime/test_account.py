@@ -430,3 +430,21 @@ def test_long_hint_parks_the_account() -> None:
     assert "for 1440 more minutes (rate: HTTP 429)" in notice
     assert one.notice(90_000.0) is None
     assert one.lanes[0].closed is None
+
+
+def test_used_up_day_is_told_as_a_parked_lane() -> None:
+    """Where the plan's own quota of a day makes an account wait for hours, it says so; a minute's quota, or a full row of calls,
+    is no rest."""
+    one = account(lane(), quota=Quota(requests_per_day=2, requests_per_minute=100, concurrent=3))
+    tickets = [one.ledger.charge(Usage(), 100.0) for _ in range(2)]
+    notice = one.notice(200.0)
+    assert notice is not None
+    assert "more minutes (what the plan allows is used up)" in notice
+    assert one.lane_state(one.lanes[0], 200.0) is LaneState.PARKED
+    assert one.notice(100.0 + 86_401.0) is None
+    for ticket in tickets:
+        one.ledger.settle(ticket, None, 200.0)
+    minute = account(lane(), quota=Quota(requests_per_minute=1, concurrent=1))
+    minute.ledger.charge(Usage(), 100.0)
+    assert minute.notice(101.0) is None
+    assert minute.lane_state(minute.lanes[0], 101.0) is not LaneState.PARKED

@@ -315,6 +315,8 @@ def test_nothing_is_changed_once_the_run_ends() -> None:
         (["lanes.main.concurrent=0"], ["lanes.main.concurrent cannot be '0'", "above zero", "'none' takes it away"]),
         (["lanes.main.tokens_per_minute=-5"], ["cannot be '-5'"]),
         (["lanes.main.tokens_per_minute=nan"], ["cannot be 'nan'"]),
+        (["lanes.main.headroom=1"], ["cannot be '1'", "from 0 to below 1"]),
+        (["lanes.main.headroom=none"], ["cannot be 'none'"]),
         (["lanes.main.tokens_per_minute=inf"], ["cannot be 'inf'"]),
         (["lanes.main.tokens_per_minute=many"], ["cannot be 'many'"]),
         (["lanes.main.tokens_per_minute="], ["cannot be ''"]),
