@@ -141,9 +141,6 @@ class Account:
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
         while self.spacing is not None:
-            if self.spacing.has_capacity():
-                await self.spacing.acquire()  # at once: there is no wait to cut short
-                return
             with anyio.CancelScope() as self._place:
                 await self.spacing.acquire()
                 return
