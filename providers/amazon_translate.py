@@ -14,6 +14,7 @@ from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
 import orjson
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse, Stamp
@@ -128,7 +129,8 @@ class AmazonTranslate:
         (outcome,) = replies(calls, [body.get("TranslatedText")], weights(calls, self.weigh), response)
         if isinstance(outcome, Fault):
             return (outcome,)
-        return (replace(outcome, usage=replace(outcome.usage, bytes=self.weigh(calls[0]).bytes)),)
+        used = structs.replace(outcome.usage, bytes=self.weigh(calls[0]).bytes)
+        return (structs.replace(outcome, usage=used),)
 
     def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
         return ()

@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any, TypeAlias
 
+from msgspec import structs
+
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpResponse, Stamp
 from engine.core.keys import sources
@@ -220,7 +222,7 @@ def _survives(provider: Provider, call: Call, bodies: Sequence[bytes]) -> None:
 
 def _heard(weight: Usage) -> Usage:
     """What a call costs of whose answer nothing was heard."""
-    return replace(weight, tokens_out=0, tokens_reasoning=0)
+    return structs.replace(weight, tokens_out=0, tokens_reasoning=0)
 
 
 _JUNK = (

@@ -51,7 +51,8 @@ FLOORS = {
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/loop
+        engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
         engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
         engine/runtime/reading engine/runtime/source

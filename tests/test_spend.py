@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from engine import app, context, rundir, status
 from engine.core.budget import RUN, of_lane, of_role
@@ -343,7 +344,7 @@ def test_an_attempt_cut_short_books_the_replies_before_its_fault() -> None:
     loaded = drive({}).loaded
     assert loaded is not None
     settler, request, replies = doubled(loaded)
-    half = Heard(replace(request, heard=replies[:1]), "main", 0.0, replies[:1], Fault(FaultKind.RATE), before=0, cost=5)
+    half = Heard(structs.replace(request, heard=replies[:1]), "main", 0.0, replies[:1], Fault(FaultKind.RATE), before=0, cost=5)
     (paid,) = map(read_line, settler.decide(half, settler.judge(half), 0.0))
     assert isinstance(paid, Paid)
     assert (paid.cost, paid.usage.tokens_in, paid.usage.estimated) == (5, 10, False)
@@ -366,7 +367,7 @@ def doubled(loaded: context.Loaded) -> tuple[Settler, Request, tuple[Reply, ...]
     assert request is not None
     request = settler.composed(request, "completion")
     replies = tuple(Reply(text="1. Name a river.", stop=Stop.END, usage=Usage(tokens_in=n)) for n in (10, 20))
-    return settler, replace(request, calls=request.calls * 2), replies
+    return settler, structs.replace(request, calls=request.calls * 2), replies
 
 
 def read_line(line: bytes) -> object:

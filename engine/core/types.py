@@ -1,6 +1,7 @@
 """The nouns that every room speaks: calls, replies, requests, settled lines, quotas.
 
 Anybody may import it. Seconds are floats, tokens and characters are ints, times named `t` are UTC seconds since the epoch.
+What is made several times a call is a `Struct`, which is made, and made anew with changes, in a tenth of a dataclass's time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
 
 from engine.core.faults import Fault
 from engine.core.tariff import Tariff
@@ -71,8 +75,7 @@ class Translation:
 Call: TypeAlias = Chat | Completion | Translation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """What a call weighs: estimated before it is sent, real after."""
 
     requests: int = 1
@@ -109,6 +112,8 @@ class Usage:
 
 def total(usages: list[Usage]) -> Usage:
     """The sum; estimated where any part is."""
+    if len(usages) == 1:
+        return usages[0]
     return Usage(
         requests=sum(usage.requests for usage in usages),
         tokens_in=sum(usage.tokens_in for usage in usages),
@@ -133,8 +138,7 @@ class Stop(StrEnum):
     """The stream broke after a part had arrived."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """What the world answered. `seconds` from sending to the last byte, `first_byte` to the first."""
 
     text: str
@@ -220,8 +224,7 @@ class Draft:
     lost: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True):
     """One question with one key, `(step, index)`, and 1..n calls."""
 
     step: str
@@ -230,7 +233,7 @@ class Request:
     """How many answers to this question could not be read before."""
     of: str | None = None
     """Id of the item that the question is about."""
-    item: Item = field(default_factory=dict)
+    item: Item = msgspec.field(default_factory=dict)
     shown: tuple[Item, ...] = ()
     """Items that stand in the prompt as examples, in order."""
     style: Style = "chat"
@@ -259,8 +262,7 @@ class Request:
     """No other request may share its HTTP requests: together with others it failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(Struct, frozen=True):
     """What came back for a request, on its way from the call to the settler."""
 
     request: Request
@@ -357,8 +359,7 @@ Line: TypeAlias = Settled | Paid | Lease | Stepped
 """What a line of the journal says, headers apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneView:
+class LaneView(Struct, frozen=True):
     """What the agenda needs to know of a lane that asks for work."""
 
     name: str

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import anyio
 from aiolimiter import AsyncLimiter
+from msgspec import structs
 
 from engine.core.aimd import Breaker
 from engine.core.faults import Fault, FaultKind
@@ -192,6 +193,9 @@ class Account:
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
         while self.spacing is not None:
+            if self.spacing.has_capacity():
+                await self.spacing.acquire()  # at once: there is no wait to cut short
+                return
             with anyio.CancelScope() as self._place:
                 await self.spacing.acquire()
                 return
@@ -211,7 +215,7 @@ class Account:
     def weigh(self, lane: Lane, calls: tuple[Call, ...], requests: int | None = None) -> Usage:
         """What calls weigh that are about to be sent, in so many HTTP requests; without a number, each in its own."""
         usage = total([lane.provider.weigh(call) for call in calls])
-        usage = usage if requests is None else replace(usage, requests=requests)
+        usage = usage if requests is None else structs.replace(usage, requests=requests)
         self._lately.append(usage)
         self._light = lightest(self._lately)
         return usage
@@ -364,11 +368,11 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
 def lightest(usages: Sequence[Usage]) -> Usage:
     """The least of each measure."""
     return Usage(
-        requests=min(usage.requests for usage in usages),
-        tokens_in=min(usage.tokens_in for usage in usages),
-        tokens_out=min(usage.tokens_out for usage in usages),
-        characters=min(usage.characters for usage in usages),
-        bytes=min(usage.bytes for usage in usages),
+        requests=min([usage.requests for usage in usages]),
+        tokens_in=min([usage.tokens_in for usage in usages]),
+        tokens_out=min([usage.tokens_out for usage in usages]),
+        characters=min([usage.characters for usage in usages]),
+        bytes=min([usage.bytes for usage in usages]),
     )
 
 

@@ -65,7 +65,7 @@ class Leasing:
 
     async def draw(self, account: Account, usage: Usage) -> None:
         """Have the leases of quotas written that this call needs; wait where that is under way already."""
-        drafts = account.ledger.draw(usage, anyio.current_time())
+        drafts = account.ledger.draw(usage, self._outside.clock.now())
         if not drafts:
             await self._bell.wait()
         for draft in drafts:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import anyio
+from msgspec import structs
 
 from engine.core.faults import Fault
 from engine.core.http import HttpRequest, HttpResponse
@@ -164,4 +164,4 @@ def telling(headers: Mapping[str, str], secrets: str) -> dict[str, str]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    return {name: value for name, value in asdict(usage).items() if value}
+    return {name: value for name, value in structs.asdict(usage).items() if value}

@@ -161,6 +161,7 @@ class Wire:
     run goes on."""
 
     def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._deadlines = Deadlines(clock)
         self._session: aiohttp.ClientSession | None = None
 
@@ -180,35 +181,35 @@ class Wire:
             await self._session.close()
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
-        started = anyio.current_time()
+        started = self._clock.now()
         with _faults(request.url):
             try:
                 with self._deadlines.within(timeout):
                     async with await self._asked(request) as answer:
-                        first_byte = anyio.current_time() - started
+                        first_byte = self._clock.now() - started
                         body = await answer.read()
             except Expired:
                 raise Late(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True) from None
-        return _response(answer, body, anyio.current_time() - started, first_byte)
+        return _response(answer, body, self._clock.now() - started, first_byte)
 
     async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
-        started = anyio.current_time()
+        started = self._clock.now()
         with _faults(request.url):
             try:
                 with self._deadlines.within(min(timeouts.whole, timeouts.first)) as deadline:
                     last = self._deadlines.now() + timeouts.whole
                     async with await self._asked(request) as answer:
-                        first_byte = anyio.current_time() - started
+                        first_byte = self._clock.now() - started
                         if not _streams(answer):
                             self._deadlines.move(deadline, last)
-                            return _response(answer, await answer.read(), anyio.current_time() - started, first_byte)
+                            return _response(answer, await answer.read(), self._clock.now() - started, first_byte)
                         await self._hear_out(answer, ear, deadline, last, timeouts.idle)
             except Expired:
                 silent = f"nothing more within {timeouts.idle:g} s" if ear.began else f"no beginning within {timeouts.first:g} s"
-                over = anyio.current_time() - started >= timeouts.whole
+                over = self._clock.now() - started >= timeouts.whole
                 detail = f"no whole answer within {timeouts.whole:g} s" if over else silent
                 raise Late(FaultKind.NETWORK, detail, billed=True) from None
-        return _response(answer, b"", anyio.current_time() - started, first_byte)
+        return _response(answer, b"", self._clock.now() - started, first_byte)
 
     async def _hear_out(self, answer: aiohttp.ClientResponse, ear: Ear, deadline: Deadline, last: float, idle: float) -> None:
         """Give all that comes to `ear`. A connection on which an answer was cut off is closed: that is what tells its server."""
@@ -228,13 +229,13 @@ class Wire:
     async def _asked(self, request: HttpRequest) -> aiohttp.ClientResponse:
         """The head of the answer. A server may close a connection that it kept just when we use it again (llama.cpp does, after a
         stream): such a request was never read, and is sent once more, which no other layer knows."""
-        started = anyio.current_time()
+        started = self._clock.now()
         try:
             return await self._sent(request)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if anyio.current_time() - started > AT_ONCE:
+            if self._clock.now() - started > AT_ONCE:
                 raise
         return await self._sent(request)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import providers
 from engine.core.faults import Fault, FaultKind
@@ -110,7 +111,7 @@ FAULT = Fault(FaultKind.BAD, f"the key {contract.KEY} is wrong")
         ("decode", lambda calls, response: (FAULT,), "repeats the key"),
         ("weigh", lambda call: Usage(requests=2), "more than one request"),
         ("weigh", lambda call: Usage(), "an estimate"),
-        ("weigh", lambda call: replace(OPENAI.weigh(call), tokens_out=5), "max_tokens"),
+        ("weigh", lambda call: structs.replace(OPENAI.weigh(call), tokens_out=5), "max_tokens"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, extra={}), stamp), "extra fields"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, reasoning_tokens=0), stamp), "reasoning_tokens"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, base_url=None), stamp), "base_url"),
