@@ -129,7 +129,8 @@ class AmazonTranslate:
         (outcome,) = replies(calls, [body.get("TranslatedText")], weights(calls, self.weigh), response)
         if isinstance(outcome, Fault):
             return (outcome,)
-        return (structs.replace(outcome, usage=structs.replace(outcome.usage, bytes=self.weigh(calls[0]).bytes)),)
+        used = structs.replace(outcome.usage, bytes=self.weigh(calls[0]).bytes)
+        return (structs.replace(outcome, usage=used),)
 
     def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
         return ()
