@@ -133,7 +133,7 @@ def _concluded(subject: Subject, numbers: list[int], measure: Measure) -> Iterat
         gap = min(5.0, max(0.5, (last.hint or 1.0) / 6))
         yield Singles("until one passes again", [last.shape] * _SINGLES, gap, enough=lambda shot: shot.accepted)
         passed = [shot.sent for shot in record.last.shots if shot.accepted]
-        recovery = Recovery(last.hint, passed[0] - last.sent if passed else None)
+        recovery = Recovery(last.hint, passed[0] - last.sent if passed else None, gap)
         findings.recovery = findings.recovery or recovery
         numbers.append(record.last.number)
     found = subject.estimated(numbers, measure)

@@ -34,13 +34,15 @@ class Recovery:
     hint: float | None
     seconds: float | None
     """From the last refusal of the flood to the first call that passed; `None`: none did."""
+    apart: float = 0.0
+    """Seconds between two calls that tried: it may have been open for so long."""
 
     @property
     def honest(self) -> bool | None:
         """Whether waiting as long as was hinted is enough; `None` where nothing was hinted, or nothing passed."""
         if self.hint is None or self.seconds is None:
             return None
-        return self.seconds <= self.hint + 1.0
+        return self.seconds <= self.hint + self.apart + 1.0
 
 
 @dataclass(frozen=True, slots=True)
