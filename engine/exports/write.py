@@ -67,7 +67,7 @@ class Target:
 
     @contextmanager
     def aside(self) -> Iterator[Path]:
-        """A new folder beside the target for its files; gone afterwards. Folders above that are missing are made. Trouble with the
+        """A new folder beside the target for its files; gone afterwards. Missing folders above are made. Trouble with the
         disk is a `DiskError`."""
         folder = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         try:
