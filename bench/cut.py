@@ -14,6 +14,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from engine.core.bet import LEARNING
 from engine.core.http import HttpResponse
 from engine.core.rng import stream
 from engine.core.text import estimate_tokens
@@ -23,6 +24,10 @@ from tests.drive import LANE, Drive
 from tests.fakes import answered
 
 ITEMS = 17
+COPIES = 60
+"""Tasks that have been said before any is said again: those that are copied have been accepted by then."""
+LEARNT = COPIES // 2 + LEARNING + 10
+"""Replies, two new tasks of each of which may be copied, after which answers are cut; a few more are in flight then."""
 PROPOSING = {**LANE, "role": ["propose"], "stream": True}
 OTHERS = {**LANE, "role": ["classify", "answer"], "concurrent": 64}
 
@@ -45,7 +50,7 @@ class Model:
             tasks = [task] * 100
         else:
             share = self._stale(rng)
-            old = len(self._said) > 200
+            old = len(self._said) > COPIES
             tasks = [rng.choice(self._said) if old and rng.random() < share else fresh(rng) for _ in range(ITEMS)]
             self._said += tasks[:2]
         text = "\n".join(f"{n}. {task}" for n, task in enumerate(tasks, 9)).removeprefix("9.")
@@ -59,8 +64,9 @@ def fresh(rng: Random) -> str:
     return f"Explain how {words[0]} and {words[1]} of the {words[2]} change {' '.join(words[3:])} in the end."
 
 
-def told(model: Callable[[], Model], goal: int, cut_after: int | None, streamed: bool) -> tuple[float, float]:
-    """Tokens for each kept instruction, and answer tokens of each reply of which little was kept."""
+def told(model: Callable[[], Model], goal: int, cut_after: int | None, streamed: bool) -> tuple[float, float, float]:
+    """Tokens for each kept instruction, of the whole run and once there are copies and the bet has learnt; and answer tokens of
+    each reply of which little was kept."""
     lanes = {"new": PROPOSING if streamed else {**PROPOSING, "stream": False}, "old": OTHERS}
     options = {"new": ITEMS, "human": 6, "machine": 2}
     drive = Drive(goal=goal, answer=model(), lanes=lanes, options=options, patience=Patience(cut_after=cut_after))
@@ -68,9 +74,10 @@ def told(model: Callable[[], Model], goal: int, cut_after: int | None, streamed:
     lines = [line for line in drive.settled() if line["s"] == "instruct"]
     used = [sum(reply["usage"].get(key, 0) for reply in line["replies"] for key in ("tokens_in", "tokens_out")) for line in lines]
     ends = [n for n, line in enumerate(lines) if line["replies"] and 2 * len(line["kept"]) < ITEMS]
-    kept = sum(len(line["kept"]) for line in lines)
+    kept = [len(line["kept"]) for line in lines]
     answers = [sum(reply["usage"].get("tokens_out", 0) for reply in lines[n]["replies"]) for n in ends]
-    return sum(used) / max(kept, 1), sum(answers) / max(len(answers), 1)
+    late = sum(used[LEARNT:]) / max(sum(kept[LEARNT:]), 1)
+    return sum(used) / max(sum(kept), 1), late, sum(answers) / max(len(answers), 1)
 
 
 def main() -> None:
@@ -83,12 +90,13 @@ def main() -> None:
         cases.append(("clustered", share, 2, lambda share=share: Model(lambda rng: float(rng.random() < share))))
     cases += [("half_stale", 0.5, n, lambda: Model(lambda rng: float(rng.random() < 0.5))) for n in (1, 2)]
     for name, share, after, model in cases:
-        whole, _ = told(model, goal, None, streamed=True)
-        cut, _ = told(model, goal, after, streamed=True)
+        whole, whole_late, _ = told(model, goal, None, streamed=True)
+        cut, cut_late, _ = told(model, goal, after, streamed=True)
         figures = {"tokens_per_kept": round(cut, 2), "uncut": round(whole, 2), "ratio": round(cut / whole, 3)}
+        figures["ratio_once_learnt"] = round(cut_late / whole_late, 3)
         print(json.dumps({"case": name, "duplicates": share, "cut_after": after, **figures}), flush=True)
     looping = lambda: Model(lambda rng: 0.0, loops=0.2)  # noqa: E731
-    (_, whole), (_, cut) = told(looping, goal // 4, None, streamed=False), told(looping, goal // 4, None, streamed=True)
+    (*_, whole), (*_, cut) = told(looping, goal // 4, None, streamed=False), told(looping, goal // 4, None, streamed=True)
     figures = {"tokens_of_a_loop": round(cut, 1), "uncut": round(whole, 1), "ratio": round(cut / whole, 3)}
     print(json.dumps({"case": "loops", "loops": 0.2, **figures}), flush=True)
 

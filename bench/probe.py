@@ -1,6 +1,7 @@
 """Does a load test find an account's quota? Seeded accounts of the simulator, in virtual time; one JSON line a case, a summary.
 
-    python bench/probe.py [--seed 7] [--cases N] [--only NAME] [--quick]
+    python bench/probe.py [--seed 7] [--only NAME] [--part 1/3] [--quick]
+    python bench/probe.py --table a.jsonl b.jsonl    # a table in Markdown of what such runs have printed
 
 What each account really allows is drawn from the seed, and the test is given none of it: not the quota, not the kind of limiter,
 not whether headers tell the truth, not whether others use the account. `right` says whether the limit that it found is within 5%
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -31,9 +32,9 @@ from engine.core.prober import Prober
 from engine.core.probing import Probing, What
 from engine.core.shapes import Speaker
 from engine.core.types import Chat, LanePlan, Quota
-from engine.runtime.account import Lane
 from engine.runtime.clock import Clock
 from engine.runtime.keys import Key
+from engine.runtime.lane import Lane
 from engine.runtime.prober import Shooter
 from engine.runtime.wire import Timeouts
 from providers.simulator import script
@@ -164,9 +165,9 @@ def probed(truth: Truth, seed: int, caps: Caps, what: frozenset[What] = frozense
                 await anyio.sleep(120)
             began = anyio.current_time()
             clock = Clock(anyio.current_time, lambda: BEGAN + anyio.current_time())
-            reason = await Shooter(prober, lane, wire, clock, Timeouts(60.0, 60.0, 60.0)).run(lines.append)
+            ended = await Shooter(prober, lane, wire, clock, Timeouts(60.0, 60.0, 60.0)).run(lines.append)
             tasks.cancel_scope.cancel()
-        return reason, anyio.current_time() - began
+        return ended.reason, anyio.current_time() - began
 
     reason, seconds = virtual.run(main)
     books: Any = world.books()["accounts"]
@@ -234,20 +235,52 @@ def _over(used: dict[str, float], caps: Caps, ours: dict[str, Any]) -> bool:
     )
 
 
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """The truth beside the estimate, in Markdown, with what it comes to."""
+    lines = [
+        "| account | seed | true | found | 95% interval | law | within 5% | calls | money |",
+        "|---|--:|--:|--:|--:|---|---|--:|--:|",
+    ]
+    for row in rows:
+        high = "" if row["high"] is None else f"{row['high']:,.0f}"
+        span = f"{row['low'] or 0:,.0f} to {high}"
+        cells = [row["case"], row["seed"], f"{row['true']:,}", f"{row['found'] or 0:,.0f}", span, row["law"] or "none"]
+        cells += ["yes" if row["right"] else "**no**", f"{row['calls']:,}", f"{row['spent']:.3f}"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    right, covered, kind, over = (sum(bool(row[name]) for row in rows) for name in ("right", "covered", "kind", "over"))
+    unsure = sum(row["law"] == "undetermined" for row in rows)
+    lines += [
+        "",
+        f"{len(rows)} accounts: {right} limits within 5% ({right / len(rows):.0%}), {covered} inside their intervals; "
+        f"{kind - unsure} laws named rightly, {unsure} called undetermined, {len(rows) - kind} wrong; {over} caps passed.",
+    ]
+    return "\n".join(lines)
+
+
+def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    rows = [orjson.loads(line) for path in paths for line in path.read_bytes().splitlines()]
+    return [row for row in rows if "case" in row]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--cases", type=int, default=10**6)
     parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--part", default="1/1", help="2/3: every third case, from the second on")
     parser.add_argument("--quick", action="store_true", help="every fifth case")
+    parser.add_argument("--table", nargs="+", type=Path, metavar="FILE", help="make no test: tell of those in the files")
     chosen = parser.parse_args()
+    if chosen.table:
+        print(table(read(chosen.table)))
+        return
     caps = Caps(spend=round(SPEND * 1e9), requests=10_000, seconds=20 * 60)
+    part, parts = (1, 5) if chosen.quick else map(int, chosen.part.split("/"))
     rows = []
     for n, truth in enumerate(truths(chosen.seed)):
-        if chosen.only not in truth.name or n >= chosen.cases or (chosen.quick and n % 5):
+        if chosen.only not in truth.name or n % parts != part - 1:
             continue
         began = time.perf_counter()
-        row = judged(truth, probed(truth, chosen.seed * 1000 + n, caps), caps)
+        row = {**judged(truth, probed(truth, chosen.seed * 1000 + n, caps), caps), "seed": chosen.seed}
         rows.append(row)
         print(orjson.dumps({**row, "wall": round(time.perf_counter() - began, 1)}).decode(), flush=True)
     summary = {name: sum(bool(row[name]) for row in rows) for name in ("right", "covered", "kind", "over")}

@@ -62,4 +62,4 @@ def simulator(text: str, folder: Path, seed: int) -> Iterator[str]:
         yield process.stdout.readline().split(" at ")[1].split(";")[0]
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate(timeout=10)

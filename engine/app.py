@@ -5,15 +5,16 @@ The only caller of `providers.find`; the only place where the real clock, disk, 
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,14 +31,15 @@ from engine.core.aimd import Aimd
 from engine.core.dedup import Index
 from engine.core.faults import Interrupted, JournalError, PlanError
 from engine.core.quota import PERIODS, Ledger
+from engine.core.reach import Reach
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
 from engine.core.types import Item, LanePlan, Line, Paid, Quota, Settled
-from engine.lanes import check_languages, check_roles, lane_of, listed, serve_model
+from engine.lanes import check_languages, check_roles, check_use, lane_of, listed, serve_model
 from engine.plan import Plan, check, from_data
 from engine.plan import load as load_plan
-from engine.runtime import local, segments, sharing
-from engine.runtime.account import UNRATED, Account, Lane, declared, says_nothing, spacing
+from engine.runtime import local, loop, segments, sharing
+from engine.runtime.account import UNRATED, Account, declared, says_nothing, spacing
 from engine.runtime.clock import Clock
 from engine.runtime.commands import Commands
 from engine.runtime.control import listening
@@ -45,6 +47,7 @@ from engine.runtime.disk import Directory
 from engine.runtime.feeding import Read
 from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal, Lock
+from engine.runtime.lane import Lane
 from engine.runtime.log import Secrets, Talk, to_file
 from engine.runtime.pulse import EXIT_CODES, Pulse, RunState
 from engine.runtime.scheduler import Patience, Scheduler, World, signals
@@ -87,7 +90,9 @@ def run(
     running event loop use `arun`.
     """
     try:
-        return anyio.run(lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures, talk=talk))
+        return anyio.run(
+            lambda: arun(plan, directory, on_pulse=on_pulse, failures=failures, talk=talk), backend_options=loop.options()
+        )
     except KeyboardInterrupt:
         raise Interrupted("stopped before anything was asked; the same command goes on") from None
 
@@ -108,20 +113,18 @@ async def arun(
         journal = opened_journal(loaded, folder, closing, priced)
         books = Books(funds.steps(loaded.recipe))
         spent = Spent({name: lane.quota for name, lane in loaded.plan.lanes.items()}, homes(loaded.plan))
-        with _no_collections():
+        with loop.no_collections():
             agenda = replayed(loaded, journal, folder, spent, books)
         close_leases(journal, spent, time.time())
         again = agenda.retry_failed(anyio.current_time()) if failures is Failures.RETRY else 0
-        gc.collect()
-        gc.freeze()  # a full collection would walk the whole pool and index, again and again, and find nothing
-        closing.callback(gc.unfreeze)
+        closing.enter_context(loop.few_collections())
         log = _log(folder, closing, talk, secrets := Secrets())
         log.info("run_opened", plan=loaded.fingerprint, kept=agenda.kept, goal=agenda.goal, records=agenda.records, again=again)
         async with AsyncExitStack() as stack:
             accounts = await _accounts(loaded, folder, stack, priced)
             secrets.of(account.secrets for account in accounts)
             _remember(accounts, spent)
-            clock = Clock(anyio.current_time, time.time)
+            clock = Clock(asyncio.get_running_loop().time, time.time)
             wire = await stack.enter_async_context(Wire(clock))
             world = World(
                 wire=wire,
@@ -173,18 +176,6 @@ def _log(folder: Path, closing: ExitStack, talk: Talk, secrets: Secrets) -> Filt
     for notice in rundir.notices(folder):
         log.warning("notice", text=notice)
     return log
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Reading a journal makes millions of objects and no garbage in cycles: looking for it took a fifth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _patience(plan: Plan) -> Patience:
@@ -263,7 +254,13 @@ def homes(plan: Plan) -> dict[str, str]:
 
 def lanes(loaded: context.Loaded) -> list[Lane]:
     """The plan's lanes, each with its provider, checked against the recipe's roles. Keys are not looked up yet."""
-    return [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    made = [lane_of(name, lane, loaded.recipe) for name, lane in loaded.plan.lanes.items()]
+    check_use(loaded.recipe, made)
+    reaches: dict[tuple[object, ...], Reach] = {}
+    for lane in made:  # one that reaches an address knows it for all
+        plan = lane.plan
+        lane.reach = reaches.setdefault((plan.provider, plan.base_url, plan.region, plan.proxy), lane.reach)
+    return made
 
 
 def opened(loaded: context.Loaded) -> list[Lane]:
@@ -325,6 +322,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "rapidfuzz": rapidfuzz.__version__,
+        "py3langid": metadata.version("py3langid"),  # imported, it would cost 80 ms of every verb
     }
 
 

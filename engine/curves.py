@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 860, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 12, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 24, 12, 44
+_ROWS, _COLUMNS = 5, 8
+"""Steps that an axis has at the most."""
 _MOST = 1500
 """Points of a line; more are not seen."""
 
@@ -38,7 +40,7 @@ b.a { color: var(--a); } b.b { color: var(--b); } b.c { color: var(--c); } b.d {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line. `hue` is a letter from a to e; `dashed` lines are models, not measurements."""
+    """One line. `hue` is a letter from a to e; `dashed` lines are models, or lie upon another that has to be seen."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -63,8 +65,7 @@ def chart(series: Sequence[Series], axes: Axes) -> str:
         return "<p class=legend>Nothing to draw.</p>"
     xs, ys = [x for x, _ in points], [y for _, y in points]
     low, high = min(xs), max(max(xs), min(xs) + 1e-9)
-    top = nice(max(ys))
-    frame = _Frame(low, high, top)
+    frame = _Frame(low, high, rounds(max(ys), _ROWS)[-1])
     parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(axes.y)} over {escape(axes.x)}">']
     parts += _grid(frame, axes)
     for one in series:
@@ -95,12 +96,11 @@ class _Frame:
 
 def _grid(frame: _Frame, axes: Axes) -> list[str]:
     parts = []
-    for n in range(5):
-        value = frame.top * n / 4
+    for value in rounds(frame.top, _ROWS):
         y = frame.y(value)
         parts.append(f'<line class=grid x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{figure(value)}</text>')
-    ticks = axes.ticks or [(at, figure(at)) for at in (frame.low + (frame.high - frame.low) * n / 6 for n in range(7))]
+    ticks = axes.ticks or [(at, figure(at)) for at in rounds(frame.high, _COLUMNS) if frame.low <= at <= frame.high]
     parts += [
         f'<text x="{frame.x(at):.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">{escape(name)}</text>'
         for at, name in ticks
@@ -117,16 +117,17 @@ def thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, floa
     return points if step <= 1 else [*points[::step], points[-1]]
 
 
-def nice(value: float) -> float:
-    """A round figure that is not below the value: 1, 2, 4, 5 or 8 of a power of ten."""
+def rounds(value: float, most: int) -> list[float]:
+    """Round figures from 0 on, at equal steps, the last of them not below the value; `most` steps at the most."""
     if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value * (1 - 1e-9))
+        return [0.0, 1.0]
+    power = 10.0 ** math.floor(math.log10(value / most))
+    step = next(size * power for size in (1, 2, 5, 10) if size * power * most >= value * (1 - 1e-9))
+    return [n * step for n in range(math.ceil(value / step * (1 - 1e-9)) + 1)]
 
 
 def figure(value: float) -> str:
     """A number for an axis."""
     if value >= 10_000:
-        return f"{value / 1000:,.0f}k"
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+        return f"{value / 1000:,.10g}k"
+    return f"{value:,.10g}"

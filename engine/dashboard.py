@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -173,16 +174,25 @@ def _json(told: dict[str, Any], code: int = 200) -> web.Response:
 
 
 def last_pulse(directory: Path) -> dict[str, Any]:
-    """The last pulse, with the state as it is now; what the journal says where there is none."""
+    """The last pulse, with the state as it is now; what the journal says where there is none, or where the run was killed: its
+    last pulse may count what did not last."""
     state, reason, _ = status.state(directory)
     try:
-        pulse: dict[str, Any] = orjson.loads((directory / rundir.PULSE).read_bytes())
-        return {**pulse, "state": state, "reason": reason}
+        data = (directory / rundir.PULSE).read_bytes()
+        pulse: dict[str, Any] = orjson.loads(data)
+        if state != "killed":
+            return {**pulse, "state": state, "reason": reason}
     except (OSError, ValueError, TypeError):
-        figures = status.fold(directory)
-        tally = {"steps": figures["steps"], "lanes": figures["lanes"]}
-        told = {"goal": figures["goal"], "records": figures["records"], "currency": figures["money"]["currency"]}
-        return {"state": state, "reason": reason, "tally": tally, **told}
+        data = b""
+    return {**_journaled(directory, data), "state": state, "reason": reason}
+
+
+@lru_cache(maxsize=1)
+def _journaled(directory: Path, pulse: bytes) -> dict[str, Any]:
+    """What the journal says. It stays so until there is another pulse."""
+    figures = status.fold(directory)
+    tally = {"steps": figures["steps"], "lanes": figures["lanes"]}
+    return {"goal": figures["goal"], "records": figures["records"], "currency": figures["money"]["currency"], "tally": tally}
 
 
 def serve(directory: Path, place: Place) -> None:

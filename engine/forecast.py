@@ -13,10 +13,11 @@ from engine.core.faults import PlanError
 from engine.core.money import brief
 from engine.core.recipe import GROW, Step
 from engine.core.till import Money
-from engine.core.types import Chat, Completion, Line, Paid, Request, Settled, Usage
+from engine.core.types import Line, Paid, Request, Settled, Usage
 from engine.plan import Plan
 from engine.rehearsal import Rehearsal, rehearse
-from engine.runtime.account import Lane, declared
+from engine.runtime.account import declared
+from engine.runtime.lane import Lane
 from engine.runtime.segments import FOLDER
 
 GUESS = """\
@@ -137,14 +138,15 @@ def _guess(loaded: context.Loaded, step: Step, lanes: list[Lane], rehearsal: Reh
         raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
     share = 1.0 if isinstance(step.source, str) else rehearsal.share  # of what it asks about, or turns away
     weights: list[Usage] = []
-    most: list[int] = []
+    most = thought = 0
     for item in (examples := rehearsal.items[step.name]):
         request = acts.draw(step, Request(step=step.name, index=0, item=item), loaded.context, ())
         calls = acts.compose(step, request, loaded.context, lane.style).calls
         weights += [lane.provider.weigh(call) for call in calls]
-        most += [call.decoding.max_tokens for call in calls if isinstance(call, Chat | Completion)]
+        most += sum(lane.provider.weigh(call).tokens_out for call in calls)
+        thought += sum(lane.weigh(call).tokens_out for call in calls)
     each = share / max(1, len(examples))
-    out = Range(ANSWERED.low * sum(most) * each, ANSWERED.high * sum(most) * each)
+    out, reasoning = (Range(ANSWERED.low * tokens * each, ANSWERED.high * tokens * each) for tokens in (most, thought - most))
     calls_each = len(weights) * each
     return Profile(
         step=step.name,
@@ -152,8 +154,8 @@ def _guess(loaded: context.Loaded, step: Step, lanes: list[Lane], rehearsal: Reh
         source=step.source if isinstance(step.source, str) else None,
         kept=YIELD.times(_asked_for(loaded)) if step.source is GROW else Range(0.9 * share, share),
         calls=NOTHING_LOST.times(Range(calls_each, calls_each)),
-        usage=_guessed(weights, each, out),
-        seconds=Range(0.5 + out.low / 100, 2 + out.high / 20),
+        usage={**_guessed(weights, each, out), "tokens_reasoning": NOTHING_LOST.times(reasoning)},
+        seconds=Range(0.5 + (out.low + reasoning.low) / 100, 2 + (out.high + reasoning.high) / 20),
         bytes=Range(500 + 6 * out.low, 900 + 10 * out.high),
     )
 

@@ -13,8 +13,8 @@ from engine.core.faults import PlanError
 from engine.core.money import Unpriced, cost, lacking
 from engine.core.recipe import Recipe
 from engine.core.till import Books, Money
-from engine.core.types import Call, Chat, Completion, Decoding, Message, Translation, Usage
-from engine.runtime.account import Lane
+from engine.core.types import Usage
+from engine.runtime.lane import Lane, cheapest
 
 USUAL = Usage(tokens_in=1000, tokens_out=250, characters=4000)
 """What prices are compared by."""
@@ -30,7 +30,7 @@ def money(loaded: context.Loaded, lanes: Iterable[Lane]) -> Money:
     priced = pricing.money(loaded.plan.lanes, loaded.plan.budget, [role for _, role in steps(loaded.recipe)])
     for lane in lanes:
         prices = priced.prices.get(lane.name)
-        if prices is not None and (lack := lacking(lane.provider.weigh(_sample(lane)), prices)) is not None:
+        if prices is not None and (lack := lacking(lane.weigh(cheapest(lane)), prices)) is not None:
             raise PlanError(f"lanes.{lane.name} has {lack}, by which its calls are billed: add {pricing.PRICE}")
     return priced
 
@@ -50,10 +50,3 @@ def standings(loaded: context.Loaded, books: Books) -> tuple[Standing, ...]:
     budget = Budget(pricing.limits(loaded.plan.budget))
     budget.restore(books.lines())
     return budget.standings()
-
-
-def _sample(lane: Lane) -> Call:
-    decoding = Decoding(max_tokens=1)
-    if Chat in lane.provider.accepts:
-        return Chat((Message("user", "x"),), decoding)
-    return Completion("x", decoding) if Completion in lane.provider.accepts else Translation("x", "en", "de")

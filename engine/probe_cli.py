@@ -95,9 +95,10 @@ def probe(given: Probe) -> None:
     folder.
     """
     from engine import probe as door
+    from engine import probe_order
     from engine.plan import load as read
 
-    what = door.chosen(given.what) if given.active else frozenset()
+    what = probe_order.chosen(given.what) if given.active else frozenset()
     plan, order = read(given.plan, list(given.changes)), _order(given, given.minutes)
     if given.dry_run:
         door.dry_probe(plan, order, what, _aside)
@@ -112,10 +113,11 @@ def load(given: Load) -> None:
     'seeddrill probe'. Leaves attempts.jsonl, report.json and report.html in a folder.
     """
     from engine import probe as door
+    from engine import probe_order
     from engine.plan import load as read
 
     plan, order = read(given.plan, list(given.changes)), _order(given, given.minutes)
-    loading = door.loading(given.rate, given.arrivals, given.concurrency, given.prompt_tokens, given.answer_tokens)
+    loading = probe_order.loading(given.rate, given.arrivals, given.concurrency, given.prompt_tokens, given.answer_tokens)
     if given.dry_run:
         door.dry_load(plan, order, loading, _aside)
     else:
@@ -123,7 +125,7 @@ def load(given: Load) -> None:
 
 
 def _order(given: Probe | Load, minutes: float | None) -> Any:
-    from engine.probe import Order
+    from engine.probe_order import Order
 
     named = {name: getattr(given, name) for name in ("lane", "spend", "requests", "tokens", "out", "slo", "pair")}
     return Order(**named, minutes=minutes)
@@ -136,6 +138,7 @@ def _told(report: Any, as_json: bool) -> None:
 
     data = probe_report.as_data(report)
     typer.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() if as_json else probe_report.as_text(report))
+    raise typer.Exit(report.exit_code)
 
 
 def _aside(line: str) -> None:

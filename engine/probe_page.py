@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from html import escape
 
 from engine.core.estimates import Basis, Estimate, Measure, weigh
-from engine.core.fits import MINUTE, Law
 from engine.core.latency import percentile
+from engine.core.laws import MINUTE, Law
 from engine.core.prober import Ran, Record
+from engine.core.shapes import SMALL, Form
 from engine.core.trials import Shot
 from engine.curves import STYLE, Axes, Series, chart
-from engine.probe_report import Report, block, cells, notes, rows, told
+from engine.probe_report import Report, block, cells, notes, rows, summary, told
 
 _SHOWN = (0.0, 50.0, 90.0, 99.0, 99.9)
 """Percentiles that the axis names."""
@@ -31,13 +32,14 @@ def page(report: Report) -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p class=legend>{escape(report.plan.provider)} {escape(report.plan.model)}, {when}</p>",
+        f"<p>{escape(' '.join(summary(report)))}</p>",
         *_limits(report),
         "<h2>Calls over time</h2>",
         over_time(shots),
         *_pressed(report),
         "<h2>How long answers took</h2>",
         _percentiles(shots),
-        _table(("seconds", "calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "most"), _times(report)),
+        _table(("seconds", "calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"), _times(report)),
         "<h2>Trials</h2>",
         _table(("", "trial", "sent", "accepted", "refused", "late p99 ms", ""), map(_trial, report.record.trials)),
         "<h2>Remarks</h2>",
@@ -58,7 +60,7 @@ def _limits(report: Report) -> Iterator[str]:
 
 def over_time(shots: Sequence[Shot]) -> str:
     """Calls a second: sent, accepted and refused."""
-    end = max((shot.ended for shot in shots), default=0.0)
+    end = max((shot.sent for shot in shots), default=0.0)
     step = max(1.0, math.ceil(end / 400))
     kinds = {
         ("sent", "a"): [shot.sent for shot in shots],
@@ -80,15 +82,18 @@ def _pressed(report: Report) -> Iterator[str]:
     for measure, one in report.findings.estimates.items():
         if measure is Measure.CONCURRENT or one.basis in (Basis.BOUND, Basis.CLAIMED):
             continue
-        trials = [ran for ran in report.record.trials if ran.refused and ran.interval < math.inf and _about(ran, measure)]
+        trials = _floods(report.record, measure)
         if trials:
             yield f"<h2>The limit of {measure.replace('_', ' ')}, pressed</h2>"
             yield pressed(report.record, trials, one)
 
 
-def _about(ran: Ran, measure: Measure) -> bool:
-    small = all(shot.shape.size == 1 for shot in ran.shots)
-    return small == (measure is Measure.REQUESTS)
+def _floods(record: Record, measure: Measure) -> list[Ran]:
+    """The trials in which the limit was pressed, of heavy calls those of the last form."""
+    small = measure is Measure.REQUESTS
+    floods = [ran for ran in record.trials if ran.refused and ran.interval < math.inf and not ran.void]
+    floods = [ran for ran in floods if (ran.shots[0].shape == SMALL) == small and ran.shots[0].shape.form is not Form.LONG]
+    return [ran for ran in floods if ran.shots[0].shape.form is floods[-1].shots[0].shape.form]
 
 
 def pressed(record: Record, trials: Sequence[Ran], one: Estimate) -> str:
@@ -114,12 +119,12 @@ def _percentiles(shots: Sequence[Shot]) -> str:
     answered = [shot for shot in shots if shot.fault is None]
     kinds = {
         ("from when it was due", "a"): sorted(shot.ended - shot.intended for shot in answered),
-        ("from its sending", "b"): sorted(shot.seconds for shot in answered),
+        ("from its sending", "c"): sorted(shot.seconds for shot in answered),
         ("to the first token or byte", "d"): sorted(shot.first for shot in answered if shot.first is not None),
     }
     percents = [100 * (1 - 10 ** (-n / 20)) for n in range(61)]
     series = [
-        Series(name, [(_nines(percent), percentile(times, percent)) for percent in percents], hue)
+        Series(name, [(_nines(percent), percentile(times, percent)) for percent in percents], hue, dashed=hue == "c")
         for (name, hue), times in kinds.items()
         if times
     ]
@@ -143,6 +148,13 @@ def _trial(ran: Ran) -> tuple[str, ...]:
 
 
 def _table(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    """Columns of nothing but figures are set to the right."""
+    body = [list(map(escape, line)) for line in lines]
+    sides = [" class=n" if all(map(_figure, column)) else "" for column in zip(*body, strict=True)] or [""] * len(titles)
+    head = "".join(f"<th{side}>{escape(title)}</th>" for side, title in zip(sides, titles, strict=True))
+    rows = ["".join(f"<td{side}>{cell}</td>" for side, cell in zip(sides, line, strict=True)) for line in body]
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def _figure(cell: str) -> bool:
+    return cell == "-" or cell.replace(",", "").replace(".", "").isdecimal()

@@ -17,15 +17,18 @@ from rich.table import Table
 
 from engine.core.caps import Purse
 from engine.core.estimates import Basis, Estimate, Measure, named_window
-from engine.core.fits import MINUTE, Law
 from engine.core.latency import Spread, Times
-from engine.core.money import brief
+from engine.core.laws import MINUTE, Law
+from engine.core.money import fine
 from engine.core.pressing import SHARE
 from engine.core.prober import Ran, Record
 from engine.core.subject import Findings
 from engine.core.types import LanePlan
 
 _USUAL = LanePlan(provider="")
+_WORTH = 0.5
+"""Share of a limit that its lower bound has to be, if a plan is to go by it."""
+_RIGHT = ("calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "found", "burst", "others")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class Report:
     """UTC seconds."""
     reason: str
     """Why it ended."""
+    interrupted: bool
     record: Record
     purse: Purse
     times: Times
@@ -47,8 +51,10 @@ class Report:
     """What the vendor tells of credit and long quotas."""
 
     @property
-    def void(self) -> list[Ran]:
-        return [ran for ran in self.record.trials if ran.void]
+    def exit_code(self) -> int:
+        """Of the verb: 3 for a test that was interrupted, 4 where no call passed."""
+        passed = any(shot.accepted for shot in self.record.shots)
+        return 3 if self.interrupted else 0 if passed else 4
 
 
 def as_data(report: Report) -> dict[str, Any]:
@@ -62,6 +68,7 @@ def as_data(report: Report) -> dict[str, Any]:
         "base_url": report.plan.base_url,
         "started": datetime.fromtimestamp(report.started, UTC).isoformat(timespec="seconds"),
         "reason": report.reason,
+        "interrupted": report.interrupted,
         "caps": asdict(purse.caps),
         "spent": {
             "requests": purse.requests,
@@ -106,7 +113,7 @@ def _trial(ran: Ran) -> dict[str, Any]:
 def as_text(report: Report) -> str:
     """For a terminal."""
     parts = [_rendered(_limits(report.findings))] if report.findings.estimates else []
-    parts += [_rendered(_latencies(report.times)), *_sentences(report)]
+    parts += [_rendered(_latencies(report.times)), *summary(report), *notes(report)]
     if report.findings.estimates:
         parts += ["", block(report).rstrip()]
     return "\n".join(parts)
@@ -141,7 +148,7 @@ _BASES: Mapping[Basis, str] = {
 
 
 def _latencies(times: Times) -> Table:
-    table = _table("seconds", "calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "most")
+    table = _table("seconds", "calls", "mean", "p50", "p90", "p95", "p99", "p99.9", "max")
     for name, spread in rows(times):
         table.add_row(name, f"{spread.count:,}", *cells(spread))
     return table
@@ -153,7 +160,7 @@ def rows(times: Times) -> Iterator[tuple[str, Spread]]:
         "from when it was due": times.from_due,
         "from its sending": times.from_sent,
         "to the first token or byte": times.first,
-        "a token": times.per_token,
+        "between two tokens": times.per_token,
         "sent late by": times.late,
     }
     for name, spread in kinds.items():
@@ -165,17 +172,18 @@ def cells(spread: Spread) -> tuple[str, ...]:
     return tuple(f"{value:.3f}" for value in (spread.mean, *(value for _, value in spread.percentiles), spread.most))
 
 
-def _sentences(report: Report) -> list[str]:
+def summary(report: Report) -> list[str]:
+    """What it came to, in sentences."""
     times, purse = report.times, report.purse
     outcomes = ", ".join(f"{count:,} {kind}" for kind, count in sorted(times.outcomes.items(), key=lambda item: -item[1]))
-    cost = f", {brief(purse.spent, purse.currency)}" if purse.prices is not None else ""
+    cost = f", {fine(purse.spent, purse.currency)}" if purse.prices is not None else ""
     lines = [f"{times.sent:,} calls in {times.span / MINUTE:.1f} minutes ({outcomes}), {purse.tokens:,} tokens{cost}."]
     lines.append(f"{times.answers_per_second:.2f} answers and {times.tokens_per_second:,.1f} tokens of them a second.")
     if times.good is not None:
         lines.append(
             f"Goodput: {times.goodput or 0.0:.2f} answers a second met the objective, {times.good:,} of {times.sent:,} calls."
         )
-    return [*lines, *notes(report)]
+    return lines
 
 
 def notes(report: Report) -> list[str]:
@@ -183,11 +191,7 @@ def notes(report: Report) -> list[str]:
     findings = report.findings
     lines = [f"Ended: {report.reason}."]
     lines += [f"Cut short by {ran.cut}: {ran.title}." for ran in report.record.trials if ran.cut]
-    lines += [
-        f"Void: {ran.title}; one call in a hundred was sent {ran.late * 1000:.1f} ms late, with {ran.interval * 1000:.0f} ms "
-        "between two of them. This machine is too slow for that rate, or busy."
-        for ran in report.void
-    ]
+    lines += _void(report.record)
     if (recovery := findings.recovery) is not None:
         lines.append(_recovered(recovery.hint, recovery.seconds, recovery.honest))
     if (confirmed := findings.confirmed) is not None:
@@ -197,6 +201,21 @@ def notes(report: Report) -> list[str]:
     lines += [f"{remark[:1].upper()}{remark[1:]}." for remark in findings.remarks]
     lines += [f"The vendor says: {line}." for line in report.balance]
     return [*lines, *azure(report)]
+
+
+def _void(record: Record) -> Iterator[str]:
+    """Trials that say nothing, those of one title together."""
+    found: dict[str, list[Ran]] = {}
+    for ran in record.trials:
+        if ran.void:
+            found.setdefault(ran.title, []).append(ran)
+    for title, trials in found.items():
+        times = "" if len(trials) == 1 else f" ({len(trials)} trials)"
+        worst = max(trials, key=lambda ran: ran.late)
+        yield (
+            f"Void: {title}{times}. One call in a hundred was sent {worst.late * 1000:.0f} ms late or more, with "
+            f"{worst.interval * 1000:.0f} ms between two: this machine is too slow for that rate, or busy."
+        )
 
 
 def _recovered(hint: float | None, seconds: float | None, honest: bool | None) -> str:
@@ -253,6 +272,8 @@ def _quota(one: Estimate) -> list[str]:
             return [f"# {name}: nothing was refused, up to {one.limit:,.0f}"]
         case Basis.CLAIMED:
             return [f"# {name}: headers say {one.limit:,.0f}, and do not move with our calls"]
+        case _ if one.low < _WORTH * one.limit:
+            return [f"# {name}: between {one.low:,.0f} and {one.high:,.0f}, which is too wide to plan with"]
         case _:
             return [f"{name} = {max(1, math.floor(SHARE * one.low)):_}"]
 
@@ -284,7 +305,7 @@ def _key(name: str) -> str:
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for n, title in enumerate(titles):
-        table.add_column(title, overflow="fold", no_wrap=n == 0)
+        table.add_column(title, overflow="fold", no_wrap=n == 0, justify="right" if title in _RIGHT else "left")
     return table
 
 

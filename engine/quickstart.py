@@ -20,7 +20,7 @@ from engine.core.faults import Interrupted, PlanError
 from engine.core.types import LanePlan, Quota
 from engine.export import Existing, export
 from engine.plan import Plan
-from engine.runtime import apertium, local
+from engine.runtime import apertium, local, loop
 from engine.runtime.pulse import RunState
 from engine.status import fold
 
@@ -142,7 +142,7 @@ def _ran(directory: Path, wish: Wish, teller: live.Teller) -> app.Outcome:
             return await app.arun(plan(replace(wish, address=address)), directory, on_pulse=teller.tell)
 
     try:
-        return anyio.run(main)
+        return anyio.run(main, backend_options=loop.options())
     except KeyboardInterrupt:
         raise Interrupted("stopped before anything was asked; the same command goes on") from None
 

@@ -86,7 +86,8 @@ class Provider(Protocol):
 
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         """The request for up to `texts` calls; translations among them are of one pair of languages. Raises a `Fault` of kind
-        BAD for a pair that the vendor is known not to have: nothing is sent."""
+        BAD for a pair that the vendor is known not to have: nothing is sent. Raises `PlanError` for a lane without `base_url`,
+        where the vendor has no address of its own; `plan check` tries it."""
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
         """One reply or fault a call, in order; never raises for what a server can send. Usages of the replies add up to what

@@ -1,8 +1,8 @@
 """Amazon's dialect: one text a request, signed with SigV4, and 400 for a rate as well as for a bad request.
 
-Pure. Shapes: Amazon's API reference of TranslateText and its pages on signing (2026). Characters are bytes of UTF-8: by these a
-text is limited and an account throttled, while the bill counts code points, so that what is booked bounds it from above. The key
-has two parts, an id and a secret, and a third with temporary credentials. `region` makes part of the address; us-east-1 is usual.
+Pure. Shapes: Amazon's API reference of TranslateText and its pages on signing (2026). Characters that are billed are code points;
+a text is limited, and an account throttled, by bytes of UTF-8. The key has two parts, an id and a secret, and a third with
+temporary credentials. `region` makes part of the address; us-east-1 is usual.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hashlib import sha256
 from urllib.parse import quote, urlsplit
 
 import orjson
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse, Stamp
@@ -99,7 +100,8 @@ class AmazonTranslate:
         return "chat"
 
     def weigh(self, call: Call) -> Usage:
-        return Usage(characters=utf8_bytes(translation(call).text))
+        text = translation(call).text
+        return Usage(characters=len(text), bytes=utf8_bytes(text))
 
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         ((text,), source, target) = batch(calls, self.languages)
@@ -124,7 +126,10 @@ class AmazonTranslate:
             code = told.partition(":")[0].rpartition("#")[2]
             message = body.get("message") or body.get("Message") or shortened(response.body)
             return failed(calls, response, _KINDS.get(code), code or None, message)
-        return replies(calls, [body.get("TranslatedText")], weights(calls, self.weigh), response)
+        (outcome,) = replies(calls, [body.get("TranslatedText")], weights(calls, self.weigh), response)
+        if isinstance(outcome, Fault):
+            return (outcome,)
+        return (structs.replace(outcome, usage=structs.replace(outcome.usage, bytes=self.weigh(calls[0]).bytes)),)
 
     def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
         return ()

@@ -19,7 +19,7 @@ from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.schema import worded
 from engine.core.types import Call, Chat, Decoding, LanePlan, Reply, Stop, Style, Usage
 from providers import Reader
-from providers.profile import failed, meaning, merged
+from providers.profile import failed, meaning, merged, obeyed
 from providers.reading import Body, Piece, Reading, Spelling, count, decode, weigh
 
 HOME = "https://api.anthropic.com"
@@ -230,9 +230,7 @@ def _fault(response: HttpResponse, body: Body) -> Fault:
     error = error if isinstance(error, dict) else {"message": error}
     type_, status = str(error.get("type") or ""), response.status
     kind = _TYPES.get(type_) or (FaultKind.OVERLOAD if status == 200 else meaning(status))
-    if kind is FaultKind.OVERLOAD and response.headers.get("x-should-retry") == "false":
-        kind = FaultKind.BAD
-    return failed(kind, response, f"HTTP {status} {type_}".rstrip(), error.get("message"))
+    return failed(obeyed(kind, response), response, f"HTTP {status} {type_}".rstrip(), error.get("message"))
 
 
 SPELLING = Spelling(whole=_whole, part=_part, counts=_counts, fault=_fault)

@@ -85,7 +85,7 @@ class AzureOpenAI:
 
 def _address(lane: LanePlan, operation: str) -> str:
     if lane.base_url is None:
-        raise PlanError('a lane of azure_openai needs the address of its resource: base_url = "https://NAME.openai.azure.com"')
+        raise PlanError('azure_openai has no address of its own; name that of your resource, "https://NAME.openai.azure.com"')
     parts = urlsplit(lane.base_url)
     base, query = parts.path.rstrip("/"), dict(parse_qsl(parts.query))
     for other in _OPERATIONS:

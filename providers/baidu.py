@@ -59,9 +59,8 @@ class Baidu:
 
     accepts: tuple[type, ...] = (Translation,)
     texts: int = 20
-    limit: int | None = 980
-    request_limit: int | None = 980
-    """With the line breaks between twenty texts no more than 1,000."""
+    limit: int | None = 1_000
+    request_limit: int | None = 1_000
     languages: Languages = LANGUAGES
     models: bool = False
 
@@ -72,7 +71,8 @@ class Baidu:
         return "chat"
 
     def weigh(self, call: Call) -> Usage:
-        return Usage(characters=len(_plain(translation(call).text)))
+        """With the line break that parts it from another text, if it does not go alone."""
+        return Usage(characters=1 + len(_plain(translation(call).text)))
 
     def encode(self, calls: tuple[Call, ...], lane: LanePlan, stamp: Stamp) -> HttpRequest:
         texts, source, target = batch(calls, self.languages)
@@ -105,7 +105,7 @@ class Baidu:
         answered = [(field(item, "src"), field(item, "dst")) for item in listed(body.get("trans_result"))]
         texts = _texts([_plain(translation(call).text) for call in calls], answered)
         own = weights(calls, self.weigh)
-        return replies(calls, texts, [count + (n > 0) for n, count in enumerate(own)], response)
+        return replies(calls, texts, [own[0] - 1, *own[1:]], response)
 
     def leaves_out(self, lane: LanePlan, call: Call) -> tuple[str, ...]:
         return ()

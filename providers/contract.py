@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any, TypeAlias
 
+from msgspec import structs
+
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpResponse, Stamp
 from engine.core.keys import sources
@@ -35,7 +37,7 @@ CALLS: dict[type, Call] = {
 ADDRESS = "https://provider.example/v1"
 FAULTS = 8
 """Recorded answers that are faults, at least."""
-_NUMBERS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning", "characters")
+_NUMBERS = ("tokens_in", "tokens_cached", "tokens_out", "tokens_reasoning", "characters", "bytes")
 
 Outcome: TypeAlias = Reply | Fault
 
@@ -220,7 +222,7 @@ def _survives(provider: Provider, call: Call, bodies: Sequence[bytes]) -> None:
 
 def _heard(weight: Usage) -> Usage:
     """What a call costs of whose answer nothing was heard."""
-    return replace(weight, tokens_out=0, tokens_reasoning=0)
+    return structs.replace(weight, tokens_out=0, tokens_reasoning=0)
 
 
 _JUNK = (

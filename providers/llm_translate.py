@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse, Stamp
@@ -110,7 +112,7 @@ class Hearing:
 
     def close(self) -> Reply:
         reply = self.inner.close()
-        return replace(reply, text=cleaned(self.call, reply.text), usage=counted(reply.usage, self.call))
+        return structs.replace(reply, text=cleaned(self.call, reply.text), usage=counted(reply.usage, self.call))
 
 
 def over(provider: Provider, style: Style) -> LlmTranslate:
@@ -120,14 +122,14 @@ def over(provider: Provider, style: Style) -> LlmTranslate:
 
 def counted(usage: Usage, call: Translation) -> Usage:
     """A model's usage, with the characters that translators are counted by."""
-    return replace(usage, characters=len(call.text))
+    return structs.replace(usage, characters=len(call.text))
 
 
 def answered(call: Translation, reply: Reply) -> Reply | Fault:
     text = cleaned(call, reply.text)
     if not text:
         return Fault(FaultKind.MALFORMED, f"no translation: {collapse(reply.text)[:160]!r}", billed=True)
-    return replace(reply, text=text, usage=counted(reply.usage, call))
+    return structs.replace(reply, text=text, usage=counted(reply.usage, call))
 
 
 # What is asked

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from engine.core import limits
 from engine.core.faults import Fault, FaultKind
-from engine.core.http import HttpResponse
+from engine.core.http import MOVED, REDIRECTS, HttpResponse
 from engine.core.schema import is_closed
 from engine.core.types import Chat, Completion, Decoding, Stop
 from providers.reading import Body, shortened
@@ -218,14 +218,24 @@ def fault(meanings: Mapping[str, FaultKind], response: HttpResponse, body: Body)
         kind = FaultKind.REFUSED  # OpenRouter's moderation
     if kind is FaultKind.RATE and _exceeds(str(error.get("message", ""))):
         kind = FaultKind.TOO_BIG
-    if kind is FaultKind.OVERLOAD and response.headers.get("x-should-retry") == "false":
-        kind = FaultKind.BAD
+    kind = obeyed(kind, response)
     named = " ".join(str(part) for part in (code, type_) if isinstance(part, str | int) and part != status)
     return failed(kind, response, f"HTTP {status} {named}".rstrip(), error.get("message"))
 
 
+def obeyed(kind: FaultKind, response: HttpResponse) -> FaultKind:
+    """The kind, where the server says beside it whether it is worth asking again (`x-should-retry`, as OpenAI's and Anthropic's
+    clients obey it)."""
+    told = response.headers.get("x-should-retry")
+    if kind is FaultKind.OVERLOAD and told == "false":
+        return FaultKind.BAD
+    return FaultKind.OVERLOAD if kind is FaultKind.BAD and told == "true" else kind
+
+
 def meaning(status: int) -> FaultKind:
     """What a status means where no code says more."""
+    if status in REDIRECTS:
+        return FaultKind.AUTH
     return _STATUSES.get(status) or (FaultKind.OVERLOAD if status >= 500 else FaultKind.BAD)
 
 
@@ -233,6 +243,7 @@ def failed(kind: FaultKind, response: HttpResponse, named: str, message: object)
     """The fault with what the server said, shortened, and with its hint. `named` is the status and what codes there are."""
     # a refused key is echoed, half hidden, in the message of some servers: it is not repeated here
     said = "" if kind is FaultKind.AUTH else str(message or shortened(response.body))
+    said = MOVED if response.status in REDIRECTS else said
     return Fault(kind, f"{named} {shortened(said.encode('utf-8', 'surrogatepass'))}".rstrip(), _hint(kind, response))
 
 

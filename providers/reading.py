@@ -13,6 +13,8 @@ from enum import Enum, auto
 from json import JSONDecoder
 from typing import Any, TypeAlias
 
+from msgspec import structs
+
 from engine.core.events import LONGEST, Documents, Event, Events, grown
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpResponse
@@ -20,7 +22,7 @@ from engine.core.parse import Malformed, json_object
 from engine.core.schema import in_words
 from engine.core.speech import Speech
 from engine.core.text import estimate_tokens
-from engine.core.types import Call, Chat, Completion, Reply, Stop, Usage, prompt_text
+from engine.core.types import Call, Chat, Completion, Reply, Stop, Usage
 
 _SHAPES = (Malformed, KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading an answer of another shape than the dialect's raises."""
@@ -67,11 +69,13 @@ class Spelling:
 def weigh(call: Call) -> Usage:
     """What a call to a language model weighs at the most, whatever its server does about its schema."""
     assert isinstance(call, Chat | Completion)
-    around = 4 * len(call.messages) + 3 if isinstance(call, Chat) else 1  # tokens of the chat's own marks
+    if isinstance(call, Chat):  # message by message: what all calls begin with is counted once
+        words = sum(estimate_tokens(message.content) for message in call.messages) + 6 * len(call.messages) + 3
+    else:
+        words = estimate_tokens(call.prompt) + 1
     schema = call.decoding.schema
-    words = estimate_tokens(in_words(schema)) if schema is not None else 0
     return Usage(
-        tokens_in=estimate_tokens(prompt_text((call,))) + words + around,
+        tokens_in=words + (estimate_tokens(in_words(schema)) if schema is not None else 0),
         tokens_out=call.decoding.max_tokens,
         estimated=True,
     )
@@ -113,7 +117,7 @@ def decode(spelling: Spelling, call: Call, response: HttpResponse) -> Reply | Fa
         return malformed(response.body)
     except Fault as fault:
         return fault
-    return replace(hearing.whole(), seconds=response.seconds, first_byte=response.first_byte)
+    return structs.replace(hearing.whole(), seconds=response.seconds, first_byte=response.first_byte)
 
 
 def is_error(body: Body) -> bool:
@@ -184,9 +188,11 @@ class Hearing:
         self._speech.end()
         weight, told = weigh(self.call), self._usage or Usage()
         if told.prompt:
-            weight = replace(weight, tokens_in=told.tokens_in, tokens_cached=told.tokens_cached)
+            weight = structs.replace(weight, tokens_in=told.tokens_in, tokens_cached=told.tokens_cached)
         out = max(told.tokens_out, min(weight.tokens_out, _tokens(self._speech.text)))
-        return self._reply(replace(weight, tokens_out=out, tokens_reasoning=max(told.tokens_reasoning, _tokens(self._reasoning))))
+        return self._reply(
+            structs.replace(weight, tokens_out=out, tokens_reasoning=max(told.tokens_reasoning, _tokens(self._reasoning)))
+        )
 
     @property
     def _reasoning(self) -> str:
@@ -208,7 +214,7 @@ class Hearing:
         if usage.tokens_reasoning or not thought:
             return usage
         reasoning = round(usage.tokens_out * thought / (thought + len(self._speech.text)))
-        return replace(usage, tokens_out=usage.tokens_out - reasoning, tokens_reasoning=reasoning)
+        return structs.replace(usage, tokens_out=usage.tokens_out - reasoning, tokens_reasoning=reasoning)
 
 
 def _tokens(text: str) -> int:

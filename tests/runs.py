@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from engine import app, context, funds, rundir
 from engine.core.agenda import Agenda
@@ -109,7 +110,7 @@ def settled(n: int, task: Task, lane: str = "main") -> Iterator[bytes]:
         ("classify", f"instruct/{n}.0", ({"is_classification": n % 2 == 1},)),
         ("instance", f"classify/{n}.0", tuple({"input": given, "output": output} for given, output in instances)),
     )
-    reply = replace(_reply(""), model=f"m-{lane}")
+    reply = structs.replace(_reply(""), model=f"m-{lane}")
     for second, (step, of, items) in enumerate(steps):
         yield write_settled(
             Settled(

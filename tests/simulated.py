@@ -30,9 +30,12 @@ from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse
 from engine.core.spent import Spent
 from engine.core.till import Books, Money, Till
+from engine.lanes import check_languages
 from engine.plan import from_data
 from engine.runtime.account import Account
 from engine.runtime.clock import Clock
+from engine.runtime.feeding import Read
+from engine.runtime.inquiring import inquire
 from engine.runtime.journal import Journal
 from engine.runtime.pulse import Pulse, RunState
 from engine.runtime.scheduler import Scheduler
@@ -155,7 +158,7 @@ class SimulatedWire:
         if start <= self.now() < end:
             self.unconnected += 1
             await anyio.sleep(lag(self._rng))
-            raise Fault(FaultKind.NETWORK, f"cannot connect: ClientConnectorError to {url.netloc}")
+            raise Fault(FaultKind.NETWORK, f"cannot connect to {url.netloc}: Connection refused", reached=False)
         headers = {"Host": url.netloc, **request.headers}
         return Call(request.method, url.path, headers, request.body, url.query)
 
@@ -203,10 +206,16 @@ class SimulatedWire:
 
 
 def _asked(body: bytes) -> bytes:
-    """The words of a request, and how they are to be answered, without the model that is asked."""
-    fields = orjson.loads(body)
-    fields.pop("model", None)
-    return blake2b(orjson.dumps(fields), digest_size=8).digest()
+    """The words of a request, and how they are to be answered, without the model that is asked. Translators' forms stand as they
+    are sent, with what their signatures need: of these none is like another."""
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        fields = None
+    if isinstance(fields, dict):
+        fields.pop("model", None)
+        body = orjson.dumps(fields)
+    return blake2b(body, digest_size=8).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +257,7 @@ class Simulation:
         costs = Books(steps)
         agenda = app.replayed(loaded, journal, "run", spent, costs)
         till = Till(money, steps, costs)
+        documents = app.reader(loaded, agenda, Path())
         app.close_leases(journal, spent, BEGAN + self.began)
         self.wire = SimulatedWire(self.world, self.began, self.closed, self.seed)
         log = LogCapture()
@@ -257,7 +267,10 @@ class Simulation:
             try:
                 async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
                     accounts = await self._accounts(loaded, spent, stack, money)
-                    effects = self._effects(journal, log)
+                    if documents is not None:
+                        every = [lane for account in accounts for lane in account.lanes]
+                        check_languages(loaded, every, await inquire(every, self.wire))
+                    effects = self._effects(journal, log, documents)
                     scheduler = Scheduler(agenda, loaded.context, accounts, effects, app._patience(loaded.plan), till)
                     if beside is not None:
                         tasks.start_soon(beside, self, scheduler)
@@ -287,7 +300,7 @@ class Simulation:
             ledgers[use.lane].remember(use.measure, use.amount, use.t - BEGAN - self.began)
         return accounts
 
-    def _effects(self, journal: Journal, log: LogCapture) -> Effects:
+    def _effects(self, journal: Journal, log: LogCapture, documents: Read | None) -> Effects:
         began = BEGAN + self.began
         return Effects(
             wire=self.wire,
@@ -295,6 +308,7 @@ class Simulation:
             clock=Clock(anyio.current_time, lambda: began + anyio.current_time()),
             log=structlog.wrap_logger(structlog.ReturnLogger(), [log], wrapper_class=structlog.make_filtering_bound_logger(INFO)),
             worker=virtual.inline,
+            documents=documents,
         )
 
     def die(self, seconds: float) -> None:

@@ -164,13 +164,19 @@ def test_characters_a_minute_are_kept_with_batches(path: Path) -> None:
 
 def test_interrupted_batch_is_asked_again_text_by_text_or_together(path: Path) -> None:
     """A run that is stopped with batches in flight settles what it has; resumed, each document is there once."""
-    from tests.runtime.test_scheduler import after
-
     run = drive(path)
-    run.meanwhile = after(4.0, lambda scheduler: [scheduler.interrupt("SIGINT"), scheduler.interrupt("SIGINT")])
+
+    def third(body: dict[str, Any], count: int) -> HttpResponse | Fault:
+        """With the third batch's answer the user stops the run, twice."""
+        if len(sent(run)) >= 3 and run.scheduler.interrupts == 0:
+            run.scheduler.interrupt("SIGINT")
+            run.scheduler.interrupt("SIGINT")
+        return answer(body, count)
+
+    run.answer = third
     assert run.start().state is RunState.INTERRUPTED
     assert 0 < len(of_step(run, "translate")) < 120
-    run.meanwhile = None
+    run.answer = answer
     assert run.start().records == 120
     right(run, 120)
 

@@ -20,12 +20,13 @@ FLOORS = {
         engine/core/__init__ engine/core/faults engine/core/tariff engine/core/http engine/core/types engine/core/rng
     """,
     "F1 rules": """
-        engine/core/text engine/core/scripts engine/core/verbatim engine/core/languages engine/core/numerals
-        engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse engine/core/structured
-        engine/core/events engine/core/speech engine/core/schema
+        engine/core/text engine/core/scripts engine/core/verbatim engine/core/names engine/core/identification
+        engine/core/numerals engine/core/parts engine/core/answers engine/core/repeats engine/core/marks engine/core/parse
+        engine/core/structured engine/core/events engine/core/speech engine/core/schema
         engine/core/score engine/core/roundtrip engine/core/filters engine/core/dedup engine/core/limits engine/core/loops
         engine/core/keys engine/core/language engine/core/translations
-        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/habits engine/core/quota
+        engine/core/slices engine/core/window engine/core/slicing engine/core/aimd engine/core/reach engine/core/habits
+        engine/core/quota
         engine/core/spent engine/core/retry engine/core/recipe engine/core/in_json engine/core/bet
         engine/core/tally engine/core/lines engine/core/track
         engine/core/money engine/core/prices engine/core/budget engine/core/till
@@ -33,8 +34,8 @@ FLOORS = {
         engine/core/documents engine/core/growth engine/core/intake engine/core/agenda engine/core/settler
         engine/core/past engine/core/refold
         engine/core/sketches engine/core/verbs engine/core/published engine/core/pace engine/core/harvest engine/core/figures
-        engine/core/caps engine/core/shapes engine/core/trials engine/core/fits engine/core/declared engine/core/estimates
-        engine/core/latency engine/core/balance
+        engine/core/caps engine/core/shapes engine/core/trials engine/core/laws engine/core/refill engine/core/fits
+        engine/core/declared engine/core/estimates engine/core/latency engine/core/balance
         engine/core/prober engine/core/subject engine/core/pressing engine/core/at_once engine/core/probing
     """,
     "F2 methods and dialects": """
@@ -51,9 +52,10 @@ FLOORS = {
         engine/pricing engine/plan
     """,
     "F3 effects": """
-        engine/runtime/__init__ engine/runtime/clock engine/runtime/wire engine/runtime/keys engine/runtime/listening
+        engine/runtime/__init__ engine/runtime/clock engine/runtime/loop
+        engine/runtime/wire engine/runtime/keys engine/runtime/listening
         engine/runtime/local engine/runtime/llama
-        engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
+        engine/runtime/lane engine/runtime/account engine/runtime/inquiring engine/runtime/sharing
         engine/runtime/reading engine/runtime/source
         engine/runtime/disk engine/runtime/segments engine/runtime/journal engine/runtime/log
         engine/runtime/mailbox engine/runtime/control engine/runtime/leash engine/runtime/apertium
@@ -93,7 +95,7 @@ FLOORS = {
         engine/exports/formats engine/exports/card engine/exports/write engine/export
         engine/refold engine/repair engine/diff engine/verify
         engine/rehearsal engine/planning engine/lanecheck engine/forecast engine/quickstart engine/tune engine/simulate
-        engine/curves engine/probe_report engine/probe_page engine/probe engine/probe_cli
+        engine/curves engine/probe_report engine/probe_page engine/probe_order engine/probe engine/probe_cli
         engine/cli engine/__main__
     """,
 }

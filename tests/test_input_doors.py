@@ -299,11 +299,23 @@ def test_estimate_from_a_pilot_run(tmp_path: Path) -> None:
 def test_plan_check_says_what_would_be_asked(tmp_path: Path) -> None:
     """The check names the documents, how many of the first would be asked about, and shows the first requests as sent."""
     told = planning.check(written(tmp_path), 2)
-    assert "documents of" in told
+    path = tmp_path / "corpus.jsonl"
+    assert f"backtranslation, all documents of {path} ({path.stat().st_size / 1000:.3g} KB), seed 0." in told
+    assert "goal" not in told
     assert "Of the first 30 documents 27 would be asked about (empty 1, too_short 1, language 1)." in told
     assert "--- translate/0, to mt" in told
     assert text(0) in told
     assert "Prompts of return and instruct need answers first" in told
+
+
+def test_plan_check_says_how_far_it_goes(tmp_path: Path) -> None:
+    """A goal counts records, a sample documents, and the size is that of all files together."""
+    corpus(tmp_path / "a.jsonl", 10)
+    corpus(tmp_path / "b.jsonl", 10)
+    size = sum((tmp_path / name).stat().st_size for name in ("a.jsonl", "b.jsonl"))
+    both = {"path": [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]}
+    told = planning.check(from_data(plan(tmp_path, input=both, goal=1500, options={"sample": 12})), 0)
+    assert f"a sample of 12 documents of 2 files ({size / 1000:.3g} KB), until there are 1,500 records, seed 0." in told
 
 
 def test_plan_file_names_its_input_from_where_it_lies(tmp_path: Path) -> None:

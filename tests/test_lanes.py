@@ -11,11 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
-from engine import app, context
+import providers
+from engine import app, context, recipes
 from engine.core.faults import Fault, FaultKind, PlanError
-from engine.core.http import HttpRequest, HttpResponse
+from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.language import Languages
-from engine.lanes import check_languages
+from engine.core.types import Chat, Decoding, LanePlan, Message, Translation
+from engine.lanes import check_languages, lane_of
 from engine.plan import from_data
 from engine.runtime.inquiring import inquire
 from tests import translator, virtual
@@ -48,6 +50,31 @@ def test_texts_must_fit_into_what_a_vendor_takes(tmp_path: Path) -> None:
     lanes = {"amazon": {"provider": "amazon_translate", "key": "env:A env:B"}, "llm": WRITER}
     told = refusal(tmp_path, lanes=lanes, options={"part_characters": 9000})
     assert "options.part_characters is 9000, and amazon_translate (lanes.amazon) takes texts of 10000 characters" in told
+
+
+def refusal_of(data: dict[str, Any]) -> str:
+    with pytest.raises(PlanError) as caught:
+        app.lanes(context.load(from_data(data)))
+    return str(caught.value)
+
+
+def test_lane_that_nobody_asks_is_told_what_it_is(tmp_path: Path) -> None:
+    """A language model is of no use to `augment` that keeps the outputs, unless another lane translates with it, or new outputs
+    are asked for; a translator is of none to recipes without texts."""
+    records = tmp_path / "records.jsonl"
+    records.write_text(json.dumps({"instruction": "Name three towns by the sea.", "input": "", "output": "Riga, Kiel, Gdynia."}))
+    lanes: dict[str, Any] = {"mt": TRANSLATOR, "llm": WRITER}
+    data = {"recipe": "augment", "input": {"path": str(records)}, "options": {"language": "en"}, "lanes": lanes}
+    with pytest.raises(PlanError, match=r"lanes\.llm: the provider local does not translate"):
+        app.lanes(context.load(from_data(data)))
+    told = refusal_of({**data, "lanes": {**lanes, "llm": {**WRITER, "role": "answer"}}})
+    assert told == "lanes.llm.role: the recipe augment has no role 'answer' under these options; it has translate"
+    lent = {"llm": WRITER, "mt": {"provider": "llm_translate", "via": "llm"}}
+    assert [lane.roles for lane in app.lanes(context.load(from_data({**data, "lanes": lent})))] == [set(), {"translate"}]
+    again = app.lanes(context.load(from_data({**data, "options": {"language": "en", "answer": "again"}})))
+    assert [lane.roles for lane in again] == [{"translate"}, {"answer"}]
+    with pytest.raises(PlanError, match=r"lanes\.mt: the provider libretranslate only translates, which the recipe"):
+        app.lanes(context.load(from_data({"recipe": "self_instruct", "goal": 5, "lanes": lanes})))
 
 
 def offer(pairs: set[tuple[str, str]]) -> Languages:
@@ -116,3 +143,63 @@ def test_dearer_engine_brings_back_what_the_cheaper_one_translated(tmp_path: Pat
     back = [(there[line["of"]], line["lane"]) for line in run.settled() if line["s"] == "return"]
     assert ("first", "second") in back
     assert all(one != other for one, other in back)
+
+
+# Addresses
+
+
+def lane_at(name: str, **changes: Any) -> dict[str, Any]:
+    """A plan with a lane of this provider, as sparse as it may be."""
+    dialect = providers.find(name)
+    translates = Translation in dialect.accepts
+    lane = {"provider": name, **({"model": "m"} if dialect.models else {}), **changes}
+    recipe = {"recipe": "backtranslation"} if translates else {"recipe": "self_instruct", "goal": 1}
+    return {**recipe, "lanes": {"main": lane, **({"llm": WRITER} if translates else {})}}
+
+
+def refused(made: dict[str, Any]) -> str | None:
+    """What the plan error says, `None` where there is none."""
+    try:
+        recipe = recipes.find(made["recipe"])
+        for name, lane in from_data(made).lanes.items():
+            lane_of(name, lane, recipe)
+    except PlanError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("name", providers.names())
+def test_a_vendor_has_an_address_or_the_plan_is_refused(name: str) -> None:
+    """Whoever has no address of its own says so at once, as a plan error that names the key; all others can be asked."""
+    dialect = providers.find(name)
+    chat = Chat((Message("user", "Hi"),), Decoding(max_tokens=1))
+    call = Translation("water", "en", "es") if Translation in dialect.accepts else chat
+    said = refused(lane_at(name))
+    if said is None:
+        url = dialect.encode((call,), LanePlan(provider=name, model="m"), Stamp(0.0, "")).url
+        assert url.startswith(("https://", "http://127.0.0.1:"))
+        return
+    assert said.startswith(f"lanes.main.base_url: {name} has no address of its own")
+    assert name == "azure_openai", "the one of ours"
+    assert refused(lane_at(name, base_url="https://mine.openai.azure.com")) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["api.example.com/v1", "htp://api.example.com", "https:///v1", "https://host:port/v1", "env:URL"]
+)
+@pytest.mark.parametrize("name", [name for name in providers.names() if name != "local"])
+def test_an_address_that_is_none_is_a_plan_error(name: str, address: str) -> None:
+    """Before anything is asked, with the key's name and how an address is written."""
+    said = refused(lane_at(name, base_url=address))
+    assert said is not None
+    assert said.startswith("lanes.main.base_url is no address that can be asked: write it as")
+
+
+@pytest.mark.parametrize("key", ["base_url", "proxy"])
+def test_a_password_in_an_address_is_a_plan_error(key: str) -> None:
+    """It is told where to put it, and it is not shown."""
+    said = refused(lane_at("openai", **{key: "http://me:hush-hush@127.0.0.1:9/v1"}))
+    assert said is not None
+    assert said.startswith(f"lanes.main.{key} has a name or a password in it, which has no place in a plan")
+    assert "env:NAME" in said
+    assert "hush" not in said

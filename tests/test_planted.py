@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 from random import Random
 
 import orjson
@@ -14,7 +15,7 @@ from engine import seedfile
 from engine.core.score import rouge_l
 from engine.core.text import words
 from tests.planted import STRANGERS, Planter, convert, plant, planters, truncated
-from tests.triples import Triple, load
+from tests.triples import DATA, Triple, load
 
 LANGUAGES = ("en", "zh")
 EVERYTHING = {language: [*load(language, "tune"), *load(language, "test")] for language in LANGUAGES}
@@ -90,6 +91,19 @@ def test_clean_triples_are_clean(triple: Triple) -> None:
     assert max(map(most_often, (triple.source, triple.pivot, triple.back))) <= 2
     for text in (triple.pivot if triple.language == "en" else triple.source, triple.back):
         assert convert("t2s", text) == text, "the Chinese texts are in Simplified characters"
+
+
+# The real ones
+
+
+def test_real_triples_are_split_by_their_sources() -> None:
+    """Which of them judge depends on nothing but the source; each came back in other words than it left."""
+    rows = [orjson.loads(line) for line in (DATA / "real.jsonl").read_bytes().splitlines()]
+    assert len({(row["by"], row["source"]) for row in rows}) == len(rows)
+    assert [row["set"] for row in rows] == [("tune", "test")[sha256(row["source"].encode()).digest()[0] % 2] for row in rows]
+    assert all(rouge_l(words(row["source"]), words(row["back"])) <= 0.95 for row in rows)
+    found = Counter((row["by"], row["language"]) for row in rows)
+    assert found == {("apertium", "en"): 86, ("gemma3-270m", "zh"): 5, ("gemma3-270m", "en"): 2}
 
 
 # Every planter

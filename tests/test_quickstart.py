@@ -26,7 +26,7 @@ def test_plan_with_openai_and_the_embedded_servers_address_works_unchanged(tmp_p
                 style="completion",
                 quota=Quota(concurrent=2),
             )
-            plan = engine.Plan(recipe="self_instruct", goal=1, lanes={"main": lane})
+            plan = engine.Plan(recipe="self_instruct", goal=1, lanes={"main": lane}, options={"new": 2, "instance_tokens": 60})
             return await engine.arun(plan, tmp_path / "run")
 
     outcome = anyio.run(main)

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from engine import app, context, rundir, status
 from engine.core.budget import RUN, of_lane, of_role
@@ -101,7 +102,7 @@ class Vendor:
             case 1:
                 return refused(500)
             case 2:
-                return Fault(FaultKind.NETWORK, "cannot connect")
+                return Fault(FaultKind.NETWORK, "cannot connect", reached=False)
             case 3:
                 self.unheard += 1
                 if self.rng.random() < 0.7:
@@ -141,8 +142,10 @@ def loaded(lanes: str, budget: str) -> context.Loaded:
 class Story:
     """A run with drawn prices, limits, lengths and faults, through up to three lives."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, reasoning: int = 0) -> None:
         rng = self.rng = Random(seed)
+        self.reasoning = reasoning
+        """Tokens that every lane lets its model think for."""
         self.tables = {name: rng.choice((*TABLES, *TABLES, FREE)) for name in ("dear", "odd")[: rng.randint(1, 2)]}
         self.limits: dict[str, int] = {}
         self.budget: dict[str, Any] = {"usd": self._limit(RUN), "rates": {"eur": float(EUR)}}
@@ -164,7 +167,7 @@ class Story:
     def live(self, crash_at: int | None) -> Pulse | None:
         lanes = {
             name: {**LANE, "provider": "openai", "base_url": f"http://127.0.0.1:9/{name}/v1", "model": "m", "price": table}
-            | {"concurrent": 1 + place * 3, "style": "completion"}
+            | {"concurrent": 1 + place * 3, "style": "completion", "reasoning_tokens": self.reasoning}
             for place, (name, table) in enumerate(self.tables.items())
         }
         disk = FakeDisk(self.files)
@@ -343,7 +346,7 @@ def test_an_attempt_cut_short_books_the_replies_before_its_fault() -> None:
     loaded = drive({}).loaded
     assert loaded is not None
     settler, request, replies = doubled(loaded)
-    half = Heard(replace(request, heard=replies[:1]), "main", 0.0, replies[:1], Fault(FaultKind.RATE), before=0, cost=5)
+    half = Heard(structs.replace(request, heard=replies[:1]), "main", 0.0, replies[:1], Fault(FaultKind.RATE), before=0, cost=5)
     (paid,) = map(read_line, settler.decide(half, settler.judge(half), 0.0))
     assert isinstance(paid, Paid)
     assert (paid.cost, paid.usage.tokens_in, paid.usage.estimated) == (5, 10, False)
@@ -366,7 +369,7 @@ def doubled(loaded: context.Loaded) -> tuple[Settler, Request, tuple[Reply, ...]
     assert request is not None
     request = settler.composed(request, "completion")
     replies = tuple(Reply(text="1. Name a river.", stop=Stop.END, usage=Usage(tokens_in=n)) for n in (10, 20))
-    return settler, replace(request, calls=request.calls * 2), replies
+    return settler, structs.replace(request, calls=request.calls * 2), replies
 
 
 def read_line(line: bytes) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,11 @@ def test_fingerprint_of_another_plan_is_found(run: Path) -> None:
     body["plan"]["options"]["rouge_max"] = 0.8
     (run / rundir.PLAN).write_bytes(orjson.dumps(body))
     assert differences(run)
+
+
+def test_header_names_whatever_decides_verdicts(run: Path) -> None:
+    """A segment begins with the versions of what computes with numbers, compares texts and tells languages."""
+    header = orjson.loads(runs.segment(run).read_bytes().splitlines()[0])
+    assert {name: header[name] for name in ("numpy", "rapidfuzz", "py3langid")} == {
+        name: metadata.version(name) for name in ("numpy", "rapidfuzz", "py3langid")
+    }

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 import pytest
+from msgspec import structs
 
 import engine
 from engine import app, context, quickstart
+from engine.core.documents import InputPlan
 from engine.core.faults import LaneError, PlanError
 from engine.core.http import HttpResponse
 from engine.core.types import LanePlan, Translation
@@ -34,6 +37,13 @@ MODEL = {
     "extra": {"user": "x"},
 }
 VIA = {"provider": "llm_translate", "via": "llm"}
+SHORT = (
+    "今天下午下雨了，我们在家里喝茶。",
+    "这家面馆每天早上六点开门。",
+    "她每个星期天都去河边跑步。",
+    "请把窗户关上，外面很冷。",
+    "他在图书馆借了三本书。",
+)
 
 
 def loaded(lanes: dict[str, Any]) -> context.Loaded:
@@ -141,9 +151,15 @@ def test_documents_go_round_by_way_of_a_chat_lane(tmp_path: Path) -> None:
 
 @needs_model
 def test_embedded_model_goes_round_by_itself(tmp_path: Path) -> None:
-    """One server for both lanes: some of our own texts come back from English, and have an instruction."""
+    """One server for both lanes: short texts come back from English, one is kept by a gate that this small model can pass, and it
+    gets an instruction."""
     wish = quickstart.Wish(recipe="backtranslation", goal=1)
-    outcome = engine.run(quickstart.plan(wish), tmp_path / "run")
+    plan = quickstart.plan(wish)
+    texts = tmp_path / "texts.jsonl"
+    texts.write_bytes(b"\n".join(orjson.dumps({"text": text}) for text in SHORT))
+    easy = {"documents": {"min_characters": 8}, "gate": {"chrf_min": 0.01, "ratio_max": 9, "rouge_max": 1}}
+    plan = structs.replace(plan, input=InputPlan(path=str(texts)), options={**plan.options, **easy})
+    outcome = engine.run(plan, tmp_path / "run")
     assert outcome.exit_code == 0
     assert outcome.pulse.records >= 1
     assert outcome.pulse.tally["lanes"]["translator"]["tokens_out"] > 10

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import providers
 from engine.core.faults import Fault
 from engine.core.http import HttpRequest, HttpResponse, Stamp
-from engine.core.text import utf8_bytes, utf16_units
+from engine.core.text import utf16_units
 from engine.core.types import LanePlan, Reply, Translation
 from providers import Provider
 from providers.simulator import script
@@ -57,7 +57,7 @@ VENDORS = [
     Vendor("azure_translator", "azure-key"),
     Vendor("baidu", "20260001 baidu-secret", signs=True, ids=True),
     Vendor("youdao", "youdao-app youdao-secret", signs=True, ids=True),
-    Vendor("amazon_translate", "AKIDSIMULATED amazon/secret+key", utf8_bytes, signs=True),
+    Vendor("amazon_translate", "AKIDSIMULATED amazon/secret+key", signs=True),
     Vendor("alibaba_mt", "LTAISIMULATED alibaba-secret", utf16_units, signs=True, ids=True),
 ]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence, Set
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec import structs
 
 from engine.core.dedup import Index
 from engine.core.growth import Growth
@@ -236,7 +237,7 @@ class Agenda:
             mine = track.step.role in lane.roles and not yields and track.step.name not in lane.lacks
             if mine and self._askable(track, lane.engine):
                 request = track.take(lane.engine)
-                return replace(request, try_=self._tries.get((request.step, request.index), 0))
+                return structs.replace(request, try_=self._tries.get((request.step, request.index), 0))
         return None
 
     def _askable(self, track: Track, engine: str | None = None) -> bool:

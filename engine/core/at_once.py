@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from engine.core.estimates import Basis, Estimate, Measure
-from engine.core.fits import Law
+from engine.core.laws import Law
 from engine.core.pressing import MOST, steady
 from engine.core.shapes import SMALL, Form, Shape
 from engine.core.subject import Subject

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median, pstdev
 
-from engine.core.fits import MINUTE, Law
+from engine.core.laws import MINUTE, Law
 from engine.core.limits import Dimension, Reading
 from engine.core.trials import Shot
 
@@ -76,7 +76,7 @@ def weight(shot: Shot, dimension: Dimension) -> float:
         case Dimension.REQUESTS:
             return float(usage.requests)
         case Dimension.CHARACTERS:
-            return float(usage.characters)
+            return float(usage.size)
         case Dimension.TOKENS_OUT:
             return float(usage.answer)
         case _:
@@ -94,14 +94,15 @@ def reserves(shots: Sequence[Shot], dimension: Dimension = Dimension.TOKENS) -> 
     """Whether `max_tokens` count, by what a call that asks for many takes away from what is left beside one that asks for few;
     `None` where headers do not tell."""
     rows = [(shot, reading) for shot in shots if shot.accepted for reading in shot.readings if reading.dimension is dimension]
-    used = [(shot, (reading.limit or 0) - reading.remaining) for shot, reading in rows if reading.remaining is not None]
-    for (_, before), (shot, after) in pairwise(used):
+    left = [(shot, reading.limit, reading.remaining) for shot, reading in rows if reading.remaining is not None]
+    for (_, _, before), (shot, limit, after) in pairwise(left):
         asked = shot.weighed.answer - (shot.usage.answer if shot.usage else 0)
         if asked >= 200:
-            taken = after - weight(shot, dimension)
-            if taken >= 0.5 * asked:  # whatever was there before has been refilled, or not, and is no more than this
-                return taken - before >= 0.4 * asked or taken >= 0.9 * asked
-            return False
+            if before - after - weight(shot, dimension) >= 0.4 * asked:
+                return True
+            if limit is None:
+                return None  # it may have been refilled since
+            return limit - after - weight(shot, dimension) >= 0.9 * asked
     return None
 
 

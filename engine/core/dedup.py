@@ -337,6 +337,8 @@ def _postings(texts: list[list[int]], first: int, lengths: NDArray[np.int32]) ->
 
 def nearest_among(text: str, others: list[tuple[str, str]], tokens: Callable[[str], list[str]] = words) -> Match | None:
     """The best match among a few `(id, text)` pairs, by the rules of `Index.nearest`: for the drafts of one reply."""
+    if not others:
+        return None
     index = Index(tokens)
     for id, other in others:
         index.add(id, other)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from statistics import fmean
 
 from engine.core.declared import Declared
-from engine.core.fits import MINUTE, SLICE, Attempt, Fit, Law, fits
+from engine.core.fits import fits
+from engine.core.laws import MINUTE, SLICE, Attempt, Fit, Law
 from engine.core.shapes import Weights, asked
 from engine.core.trials import Shot
 
@@ -21,6 +21,8 @@ FLOOR = 0.01
 """Share of any figure that calls' uneven ways leave open."""
 OTHERS = 0.05
 """Share that others may have taken all the time, where they are seen."""
+SHARP = 0.5
+"""Weights of a usual call by which an edge may be blurred without others."""
 AGREES = 0.10
 """Share by which a measured limit may differ from a declared one and still be the same."""
 
@@ -69,6 +71,8 @@ class Estimate:
     """What others of the account use a minute, as far as it was seen."""
     irregular: bool = False
     """Verdicts are blurred more than the ways of calls explain: others use the account, or the limiter is not exact."""
+    refusals: bool = False
+    """Refused calls count as well: asking again and again keeps the limit shut."""
     accepted: int = 0
     refused: int = 0
     claim: float | None = None
@@ -109,7 +113,7 @@ def weigh(shot: Shot, measure: Measure, weights: Weights) -> float:
             answer = asked(shot.shape) if weights.counts != "used" else shot.usage.answer if shot.usage is not None else 0
             return float(weights.prompt(shot.shape, shot.weighed) + answer)
         case Measure.CHARACTERS:
-            return float(shot.weighed.characters)
+            return float(shot.weighed.size)
         case _:
             return 1.0
 
@@ -121,8 +125,8 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         return None
     best = found[0]
     scored = [row for row in given if row.scored]
-    usual = sorted(row.weight for row in scored)[len(scored) // 2]
-    irregular = best.law is not Law.CONCURRENT and best.blur > usual
+    usual = _usual(scored)
+    irregular = best.law is not Law.CONCURRENT and best.blur > SHARP * usual
     rivals = [fit for fit in found[1:] if fit.likelihood > SURE * best.likelihood - MARGIN]
     accepted = sum(row.accepted for row in scored)
     unsure = [fit for fit in rivals if fit.law is not best.law or fit.window != best.window]
@@ -137,11 +141,18 @@ def estimate(given: Sequence[Attempt], measure: Measure, claim: Declared | None 
         contenders=tuple(dict.fromkeys(named_window(fit.law, fit.window) for fit in [best, *unsure])),
         window=best.window,
         burst=best.size if best.law is Law.BUCKET else None,
+        others=best.others * MINUTE,
         irregular=irregular,
+        refusals=best.refusals,
         accepted=accepted,
         refused=len(scored) - accepted,
     )
     return _beside(made, claim) if claim is not None and made.measure is measure else made
+
+
+def _usual(scored: Sequence[Attempt]) -> float:
+    """The weight of a usual call."""
+    return sorted(row.weight for row in scored)[len(scored) // 2]
 
 
 def named_window(law: Law, window: float) -> str:
@@ -178,10 +189,10 @@ def _passed(given: Sequence[Attempt]) -> float:
 def _interval(found: Sequence[Fit], given: Sequence[Attempt]) -> tuple[float, float]:
     """All that the laws in question allow, a little wider for the uneven ways of calls; and wider still where others were in the
     way, who may have taken a part of it all the time."""
-    usual = fmean(row.weight for row in given if row.scored)
+    usual = _usual([row for row in given if row.scored])
     lows, highs = [], []
     for fit in found:
-        point, blurred = _point(fit, given), fit.blur > usual
+        point, blurred = _point(fit, given), fit.blur > SHARP * usual or fit.others > 0
         if fit.law is Law.CONCURRENT:
             more = round(fit.blur) if blurred else 0
             lows.append(max(1.0, point - more))

@@ -37,15 +37,25 @@ class Fault(Exception):
     """What the world did instead of answering. Returned by `decode`, raised by the wire, the decoders of streams and readers.
 
     `retry_after` is the provider's hint in seconds, `None` without one. `detail` is short and free of secrets.
-    `billed` says that the attempt may have cost something: it was sent, and nobody knows how far it came.
+    `billed` says that the attempt may have cost something: it was sent, and nobody knows how far it came. Where not even a
+    connection to a server that speaks HTTP came about, none was `reached`.
     """
 
-    def __init__(self, kind: FaultKind, detail: str = "", retry_after: float | None = None, *, billed: bool = False) -> None:
+    def __init__(
+        self,
+        kind: FaultKind,
+        detail: str = "",
+        retry_after: float | None = None,
+        *,
+        billed: bool = False,
+        reached: bool = True,
+    ) -> None:
         super().__init__(kind, detail, retry_after)
         self.kind = kind
         self.detail = detail
         self.retry_after = retry_after
         self.billed = billed
+        self.reached = reached
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}" if self.detail else str(self.kind)

@@ -61,8 +61,9 @@ class Rules:
 def keyword_pattern(keywords: Sequence[str]) -> re.Pattern[str] | None:
     """Finds any of `keywords`, ignoring case: ASCII ones as whole words, others as substrings, as scripts without spaces need."""
     letter = rf"[^\W{CJK}]"  # "map" is a word of its own in a line of Chinese, blanks or none
+    # what stands before a word is looked at behind it: an expression that begins with letters skips quickly to them
     parts = [
-        rf"(?<!{letter}){re.escape(keyword)}(?!{letter})" if keyword.isascii() else re.escape(keyword)
+        rf"{(word := re.escape(keyword))}(?<!{letter}{word})(?!{letter})" if keyword.isascii() else re.escape(keyword)
         for keyword in keywords
         if keyword
     ]
@@ -162,7 +163,10 @@ def refusal(item: Item, rules: Rules) -> str | None:
 
 
 def as_an_ai(item: Item, rules: Rules) -> str | None:
-    return "as_an_ai" if _AS_AN_AI.search(item["output"]) else None
+    text = item["output"]
+    if text.isascii() and "as a" not in text.lower():
+        return None  # as the expression would find, in a tenth of its time
+    return "as_an_ai" if _AS_AN_AI.search(text) else None
 
 
 def echo(item: Item, rules: Rules) -> str | None:
@@ -173,7 +177,10 @@ def echo(item: Item, rules: Rules) -> str | None:
 
 def placeholder(item: Item, rules: Rules) -> str | None:
     """The output leaves blanks to fill in that its task did not show."""
-    found = _PLACEHOLDER.search(item["output"])
+    text = item["output"]
+    if text.isascii() and not any(sign in text for sign in "[<{") and not any(word in text.lower() for word in ("lorem", "xxxx")):
+        return None  # as the expression would find, in a tenth of its time
+    found = _PLACEHOLDER.search(text)
     given = f"{item['instruction']} {item['input']}"
     return "placeholder" if found and found.group() not in given else None
 

@@ -6,7 +6,8 @@ Pure; a part of an account's ledger.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+
+from msgspec import structs
 
 from engine.core.types import Usage
 
@@ -27,7 +28,7 @@ class Habits:
         """What a call estimated at `usage` will probably weigh, a little on the high side."""
         count, mean = self._answers.get(usage.tokens_out, (0, 0.0))
         answer = min(usage.tokens_out, math.ceil(HIGH * mean) + 1) if count >= ENOUGH else usage.tokens_out
-        return replace(usage, tokens_in=math.ceil(usage.tokens_in * self._prompt), tokens_out=answer)
+        return structs.replace(usage, tokens_in=math.ceil(usage.tokens_in * self._prompt), tokens_out=answer)
 
     def learn(self, usage: Usage, real: Usage) -> None:
         """`usage` was estimated, `real` came."""

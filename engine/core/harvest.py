@@ -22,7 +22,7 @@ from engine.core.verbs import asked
 
 WORDS = (0, 1, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000)
 PORTIONS = tuple(n / 20 for n in range(20))
-SCALES = {"ratio": tuple(n / 10 for n in range(21)), **dict.fromkeys(("copied", "left", "repeats"), tuple(range(11)))}
+SCALES = {"ratio": tuple(n / 10 for n in range(21)), **dict.fromkeys(("copied", "left", "repeats", "marked"), tuple(range(11)))}
 COMPARED, PAIRED, SHOWN, EXAMPLES = 400, 1000, 240, 12
 """Sizes of the samples: instructions held against all others, pairs of texts before and after, records shown, and texts shown
 that were dropped for one reason."""

@@ -45,6 +45,11 @@ class HttpRequest:
     route: Route = field(default_factory=Route)
 
 
+REDIRECTS = range(300, 400)
+MOVED = "the address leads to another one, where no plan says that the key may go: correct base_url"
+"""What to say of an answer with such a status: nothing follows it."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     """A whole answer as bytes. Header names are lower-case."""

@@ -209,6 +209,6 @@ def _write_reply(reply: Reply) -> dict[str, Any]:
 
 def _write_usage(usage: Usage) -> dict[str, int]:
     """The fields that say something: zeros are left out, and so is the one request of an ordinary call."""
-    named = {name: getattr(usage, name) for name in Usage.__dataclass_fields__ if name != "requests"}
+    named = {name: getattr(usage, name) for name in Usage.__struct_fields__ if name != "requests"}
     written = {name: value for name, value in named.items() if value}
     return written if usage.requests == 1 else {"requests": usage.requests, **written}

@@ -155,6 +155,13 @@ def brief(amount: int, currency: str) -> str:
     return f"{amount / NANO:,.4f} {currency}"
 
 
+def fine(amount: int, currency: str) -> str:
+    """A sum that may be a small part of a cent, to its second digit there: "0.0000036 usd", "0.50 usd"."""
+    if 0 < abs(amount) < NANO // 100:
+        return worded(round(amount, 2 - len(str(abs(amount)))), currency)
+    return worded(round(amount, -5), currency)
+
+
 def _billed(tokens: int, usage: Usage, prices: Prices) -> int:
     millionths = tokens + usage.characters * (prices.characters or 0) + usage.requests * (prices.request or 0) * MILLION
     return _up(millionths * prices.rate.numerator, MILLION * prices.rate.denominator)

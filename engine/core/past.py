@@ -5,7 +5,7 @@ Pure; a fold beside the agenda, for whoever checks or retells a journal. A run i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec import structs
 
 from engine.core import recipe as acts
 from engine.core.recipe import GROW, Context, Recipe
@@ -39,7 +39,7 @@ class Past:
     def request(self, line: Settled, item: Item | None = None) -> Request:
         """What a line answers, as it was asked, without its calls; about `item` where that is given. Raises `Unknown`."""
         request = self.unseen(line, item)
-        return replace(request, shown=tuple(self.item(id) for id in line.shown))
+        return structs.replace(request, shown=tuple(self.item(id) for id in line.shown))
 
     def unseen(self, line: Settled, item: Item | None = None) -> Request:
         """Likewise, where some of what the prompt showed is lost: as many examples, of which nothing but their ids is known. That

@@ -6,11 +6,11 @@ Pure; part of the program of an active test.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from engine.core.estimates import Basis, Measure, bound, weigh
-from engine.core.fits import MINUTE
+from engine.core.laws import MINUTE
 from engine.core.shapes import SMALL, Form, Shape
 from engine.core.subject import Confirmed, Recovery, Subject
 from engine.core.trials import Flood, Pace, Pause, Schedule, Singles, Trial, grouped, spacing
@@ -33,20 +33,20 @@ _LEAST = 64
 _SINGLES = 60
 
 
-def requests(subject: Subject) -> Iterator[Trial]:
-    """Small calls."""
+def requests(subject: Subject) -> Generator[Trial, None, bool]:
+    """Small calls; whether our own calls were in time."""
     record, numbers = subject.record, list[int]()
     rate = subject.guess(Measure.REQUESTS)
     guess = rate / MINUTE if rate else None
     if rate is not None and rate / MINUTE > MOST:
         subject.findings.remarks.append(f"{rate:,.0f} requests a minute are more than is sent here: not measured")
-        return
+        return True
     most = MOST
     for after in AFTER:
         pace = Pace(guess=guess, most=most, after=after, patience=RISE, calls=subject.share(0.4), inside=subject.inside())
         yield Flood("more requests than pass", SMALL, pace)
         if record.last.void:
-            most /= 2
+            most = max(0.5 / record.last.interval, 2 * (guess or 0.0))
             continue
         numbers.append(record.last.number)
         found = subject.estimated(numbers, Measure.REQUESTS) if record.last.refused and not record.last.cut else None
@@ -54,18 +54,21 @@ def requests(subject: Subject) -> Iterator[Trial]:
             break
         guess = min(MOST, found.limit / MINUTE)
     yield from _concluded(subject, numbers, Measure.REQUESTS)
+    if not numbers:
+        _unmeasured(subject, Measure.REQUESTS)
+        return False
     yield from _confirmed(subject)
+    return True
 
 
 def heavy(subject: Subject) -> Iterator[Trial]:
     """First calls that ask for long answers, which cost little; where those do not count, long prompts."""
-    weights, units = subject.record.weights, subject.units
+    weights, units, known = subject.record.weights, subject.units, subject.record.weights.counts
     forms = [Form.RESERVED, Form.PROMPT] if units is Measure.TOKENS and weights.counts != "used" else [Form.PROMPT]
     numbers: list[int] = []
     for form in forms:
+        weights.counts = _counted(form, known, numbers) if units is Measure.TOKENS else known
         numbers.clear()
-        if units is Measure.TOKENS:
-            weights.counts = "reserved" if form is Form.RESERVED else "used"
         yield from _drained(subject, form, numbers)
         if any(subject.record.trials[number - 1].refused for number in numbers):
             yield from _concluded(subject, numbers, units)
@@ -73,9 +76,22 @@ def heavy(subject: Subject) -> Iterator[Trial]:
             return
         if form is not forms[-1]:
             yield Pause("windows empty", MINUTE, SMALL)
-    weights.counts = None
+    weights.counts = known
+    if not numbers:
+        _unmeasured(subject, units)
     if units not in subject.findings.estimates:
         subject.findings.keep(bound(subject.record.of(*numbers), units, weights))
+
+
+def _counted(form: Form, known: str | None, before: Sequence[int]) -> str | None:
+    """How answers count while calls of a form are refused; `before` are trials of long answers that were not refused."""
+    if form is Form.RESERVED:
+        return "reserved"
+    return "used" if before else known
+
+
+def _unmeasured(subject: Subject, measure: Measure) -> None:
+    subject.findings.remarks.append(f"the limit of {measure} was not measured: our own calls were late in every trial")
 
 
 def _drained(subject: Subject, form: Form, numbers: list[int]) -> Iterator[Trial]:

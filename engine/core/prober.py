@@ -22,6 +22,9 @@ HINT = 120.0
 LATE = 0.1
 """Share of the interval between two calls by which one in a hundred may be late: more, and the trial says more of us than of
 the server."""
+SLIGHT = 0.05
+"""Seconds by which calls may be late at any rate: no limit counts in less than a second, which they are a twentieth of, and fits
+go by when calls were really sent."""
 STARVED = 180.0
 """Seconds of asking and getting nothing but refusals, three windows of a minute, after which it may be a ban."""
 _OVERLOADED, _BROKEN = 0.05, 0.5
@@ -91,7 +94,7 @@ class Ran:
     @property
     def void(self) -> bool:
         """It says nothing: our own calls were late."""
-        return self.late > LATE * self.interval
+        return self.late > max(SLIGHT, LATE * self.interval)
 
 
 @dataclass(slots=True)
@@ -125,6 +128,7 @@ class Prober:
         self._weigh = weigh
         self._trials = program(self.record)
         self._trial: Trial | None = None
+        self._coming: Trial | None = None
         self._inside: dict[int, Fire] = {}
         self._number = 0
         self._stop: str | None = None
@@ -142,8 +146,13 @@ class Prober:
     def next(self, now: float) -> Decision:
         """What to do now."""
         while self._stop is None:
-            if self._trial is None and not self._begin(now):
-                break
+            if self._trial is None:
+                if self._coming is None:
+                    self._coming = next(self._trials, None)
+                    if self._coming is None:
+                        break
+                    return Rest(now)  # to find out what comes may have taken seconds: it begins by a clock that has gone on
+                self._begin(self._coming, now)
             assert self._trial is not None
             due = self._trial.next(now, self.inside)
             if due is None or self.record.last.cut or self.record.last.unfit:
@@ -158,7 +167,12 @@ class Prober:
             return Rest(math.inf)
         if self._trial is not None:
             self._finish(now)
-        return End(self._stop or "all trials are done")
+        return End(self._stop or self._done())
+
+    def _done(self) -> str:
+        """Why there is no other trial."""
+        cut = self.record.trials[-1].cut if self.record.trials else None
+        return "all trials are done" if cut is None else f"{cut} ended the last trial"
 
     def heard(self, shot: Shot, now: float) -> Shot:
         """A call has ended; what it cost is added to what comes back."""
@@ -173,14 +187,9 @@ class Prober:
         self._judge(shot, now)
         return shot
 
-    def _begin(self, now: float) -> bool:
-        """The next trial; False where there is none."""
-        self._trial = next(self._trials, None)
-        if self._trial is not None:
-            number = len(self.record.trials) + 1
-            self.record.trials.append(Ran(number, self._trial.title, now, self._trial.interval))
-            self._hungry = None
-        return self._trial is not None
+    def _begin(self, trial: Trial, now: float) -> None:
+        self._trial, self._coming, self._hungry = trial, None, None
+        self.record.trials.append(Ran(len(self.record.trials) + 1, trial.title, now, trial.interval))
 
     def _finish(self, now: float) -> None:
         assert self._trial is not None

@@ -13,7 +13,7 @@ from engine.core.at_once import AT_ONCE, at_once
 from engine.core.caps import Purse
 from engine.core.declared import declared, reserves
 from engine.core.estimates import Measure, claimed
-from engine.core.fits import MINUTE
+from engine.core.laws import MINUTE
 from engine.core.limits import Dimension
 from engine.core.pressing import AFTER, MOST, RISE, heavy, requests
 from engine.core.prober import Record
@@ -60,10 +60,13 @@ class Probing:
         yield from _look(subject)
         if What.CONCURRENCY in self.what:
             yield from at_once(subject)
+        in_time = True
         if self.what & _REQUESTS:
             yield Pause("windows empty", MINUTE, SMALL)
-            yield from requests(subject)
-        if What.TPM in self.what:
+            in_time = yield from requests(subject)
+        if What.TPM in self.what and not in_time:
+            self.findings.remarks.append(f"the limit of {self.units} was not tried: its refusals could be those of requests")
+        elif What.TPM in self.what:
             yield Pause("windows empty", MINUTE, SMALL)
             yield from heavy(subject)
 
@@ -75,6 +78,8 @@ def _look(subject: Subject) -> Iterator[Trial]:
     yield Singles("a look at the headers", (SMALL, SMALL, large, SMALL), GAP)
     found = {dimension: declared(record.shots, dimension) for dimension in Dimension}
     findings.claims = {dimension: one for dimension, one in found.items() if one is not None}
+    if not findings.claims and any(shot.accepted for shot in record.shots):
+        findings.remarks.append(_untold(record))
     for dimension, claim in findings.claims.items():
         findings.estimates[Measure(dimension.value)] = claimed(claim, Measure(dimension.value))
         if not claim.moves:
@@ -86,6 +91,14 @@ def _look(subject: Subject) -> Iterator[Trial]:
             findings.remarks.append(f"others use this account: headers count {claim.others:,.0f} {dimension} not ours")
     counts = reserves(record.shots)
     record.weights.counts = None if counts is None else "reserved" if counts else "used"
+
+
+def _untold(record: Record) -> str:
+    """What headers say that name no limit."""
+    last = {one.dimension: one.remaining for shot in record.shots for one in shot.readings if one.remaining is not None}
+    left = " and ".join(f"{remaining:,} {dimension}" for dimension, remaining in last.items())
+    told = f"headers tell that {left} are left, and" if left else "headers tell"
+    return f"{told} no limit: only an active test can find one"
 
 
 # What is said before it

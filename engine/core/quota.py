@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import structs
 
 from engine.core.aimd import Aimd
 from engine.core.habits import Habits
@@ -39,8 +41,8 @@ _MEASURES: tuple[tuple[str, float, Callable[[Usage], float]], ...] = (
     ("tokens_per_minute", 60.0, lambda usage: usage.tokens),
     ("tokens_in_per_minute", 60.0, lambda usage: usage.prompt),
     ("tokens_out_per_minute", 60.0, lambda usage: usage.answer),
-    ("characters_per_minute", 60.0, lambda usage: usage.characters),
-    ("characters_per_hour", 3_600.0, lambda usage: usage.characters),
+    ("characters_per_minute", 60.0, lambda usage: usage.size),
+    ("characters_per_hour", 3_600.0, lambda usage: usage.size),
     ("characters_per_month", 30 * 86_400.0, lambda usage: usage.characters),
 )
 
@@ -168,9 +170,10 @@ class Ledger:
         """Seconds until a call of this weight may be sent, 0.0 if now; `inf` until a call in flight has ended."""
         if len(self._in_flight) + 1 > max(1.0, self.aimd.limit):
             return math.inf
-        usage = self._weigh(usage)
-        waits = (meter.wait(weight(usage, name), now, self._at_once(usage, name)) for name, meter in self._meters.items())
-        return max(self._paused_until - now, 0.0, *waits)
+        usage, longest = self._weigh(usage), max(self._paused_until - now, 0.0)
+        for name, meter in self._meters.items():
+            longest = max(longest, meter.wait(weight(usage, name), now, self._at_once(usage, name)))
+        return longest
 
     def charge(self, usage: Usage, now: float) -> Ticket:
         ticket, expected = Ticket(usage, now, {}), self._weigh(usage)
@@ -193,7 +196,7 @@ class Ledger:
             return
         self._habits.learn(ticket.usage, real)
         if self.quota.counts == "reserved":
-            real = replace(real, tokens_out=max(real.answer, ticket.usage.tokens_out), tokens_reasoning=0)
+            real = structs.replace(real, tokens_out=max(real.answer, ticket.usage.tokens_out), tokens_reasoning=0)
         for name, charge in ticket.charges.items():
             if (meter := self._meters.get(name)) is None:
                 continue  # taken out of the quota meanwhile
@@ -321,7 +324,7 @@ class Ledger:
     def _weigh(self, usage: Usage) -> Usage:
         """What a call is expected to weigh in the vendor's eyes."""
         expected = self._habits.expected(usage)
-        return expected if self.quota.counts == "used" else replace(expected, tokens_out=usage.tokens_out)
+        return expected if self.quota.counts == "used" else structs.replace(expected, tokens_out=usage.tokens_out)
 
     def _at_once(self, usage: Usage, name: str) -> float:
         """What of a call counts when it comes; the rest, where the vendor counts what was used, when its answer is there."""

@@ -9,12 +9,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from random import Random
 from typing import Any
 
+from msgspec import structs
+
 from engine.core.dedup import Index, Match, nearest_among
 from engine.core.filters import Filter, Rules, Subject
-from engine.core.languages import Identify
+from engine.core.identification import Identify
 from engine.core.parse import Malformed
 from engine.core.rng import stream
 from engine.core.types import Call, Chat, Completion, Draft, Item, Message, Reply, Request, Stop, Style, Translation
@@ -93,13 +96,20 @@ class Ask:
         A line that names `{topic}` is left out where no topic is set, and white space at the end is cut.
         """
         topic = str(self.context.options.topic)
-        lines = self.context.templates[name].splitlines()
-        text = "\n".join(line for line in lines if topic or "{topic}" not in line).strip("\n")
         filled = {"topic": topic, **values}
-        return _PLACE.sub(lambda place: filled.get(place[1], place[0]), text).rstrip()
+        pieces = _pieces(self.context.templates[name], bool(topic))
+        return "".join([filled.get(name, f"{{{name}}}") if name else text for text, name in pieces]).rstrip()
 
     def rng(self, *key: str | int) -> Random:
         return stream(self.context.seed, *key, self.index, self.try_)
+
+
+@lru_cache(maxsize=64)
+def _pieces(template: str, topic: bool) -> tuple[tuple[str, str], ...]:
+    """A template as it is filled in: texts, each with "", and names of placeholders, each behind ""."""
+    lines = template.splitlines()
+    parts = _PLACE.split("\n".join(line for line in lines if topic or "{topic}" not in line).strip("\n"))
+    return tuple(("", part) if n % 2 else (part, "") for n, part in enumerate(parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +214,15 @@ def draw(step: Step, request: Request, context: Context, pool: Sequence[Item]) -
     if step.show is None:
         return request
     rng = stream(context.seed, step.name, request.index, request.try_)
-    return replace(request, shown=step.show(Draw(context, pool, rng)))
+    return structs.replace(request, shown=step.show(Draw(context, pool, rng)))
 
 
 def compose(step: Step, request: Request, context: Context, style: Style) -> Request:
     """The request with its calls, in the style of the lane that will send it, and the languages of a translation."""
-    request = replace(request, style=style)
+    request = structs.replace(request, style=style)
     calls = step.ask(asked(request, context))
     pair = next(((call.source, call.target) for call in calls if isinstance(call, Translation)), None)
-    return replace(request, calls=tuple(scaled(call, request.scale) for call in calls), pair=pair)
+    return structs.replace(request, calls=tuple(scaled(call, request.scale) for call in calls), pair=pair)
 
 
 def scaled(call: Call, scale: float) -> Call:

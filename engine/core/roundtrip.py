@@ -13,7 +13,8 @@ from typing import Annotated, NamedTuple, TypeAlias
 
 import msgspec
 
-from engine.core.languages import Identify, foreign
+from engine.core.identification import Identify, foreign
+from engine.core.names import without_names
 from engine.core.numerals import changed
 from engine.core.parts import sentences
 from engine.core.repeats import repeats
@@ -39,8 +40,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ratio_max: Ratio = 2.0
     """`too_much`: likewise. Off: a large number."""
     untranslated_max: Portion = 0.3
-    """`untranslated`: share of the source's script among the letters of the pivot, where the languages have different ones.
-    Off: 1."""
+    """`untranslated`: share of the source's script among the letters of the pivot, where the languages have different ones; names
+    that were kept do not count. Off: 1."""
     copied_max: Count | None = None
     """`copied`, `left`: words in a row that the pivot took over from the source, or the result from the pivot, those with a
     capital letter and short quotations not counted; in scripts without spaces, characters. Default: 2 words, 7 characters.
@@ -53,6 +54,9 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     repeats_max: Count = 4
     """`loop`: how often one run of six words (characters in Chinese) may stand in pivot or result, where the source repeats less.
     Off: a large number."""
+    marked_max: Count = 0
+    """`marked`: signs that a translator by rules puts before a word that it does not know (*) or has no form or translation of
+    (#, @), in pivot or result, beyond those of the source. Off: a large number."""
     unfinished: bool = True
     """`unfinished`: the source ends as a sentence does, and pivot or result, no longer than the source, in the middle of one."""
     numbers: bool = True
@@ -89,6 +93,8 @@ class Scores(NamedTuple):
     left: int
     repeats: int
     """In pivot or result, 0 where the source repeats itself as often."""
+    marked: int
+    """Words with such a sign, beyond those of the source."""
     script: float
     """Largest change of the share of traditional characters, 0 where it cannot be told."""
 
@@ -108,6 +114,7 @@ def measure(trip: Trip) -> Scores:
         copied=_taken_over(trip.source, trip.pivot, trip.language),
         left=_left(trip),
         repeats=again if again > repeats(source) else 0,
+        marked=max(0, max(_marked(trip.pivot), _marked(trip.back)) - _marked(trip.source)),
         script=_script(trip),
     )
 
@@ -115,7 +122,7 @@ def measure(trip: Trip) -> Scores:
 def _untranslated(trip: Trip) -> float:
     if scripts(trip.language) == scripts(trip.pivot_language):
         return 0.0
-    return share_of(trip.language, plain(trip.pivot))
+    return share_of(trip.language, without_names(plain(trip.pivot), trip.source, trip.pivot_language))
 
 
 def _left(trip: Trip) -> int:
@@ -158,6 +165,15 @@ def _longest_run(a: list[str], b: list[str]) -> int:
         longest = max(longest, max(here.values(), default=0))
         before = here
     return longest
+
+
+_MARK = re.compile(r"(?<![^\s(\[\"“'«¿¡—-])(?:[#@]|\*(?![^*\n]*\w\*))(?=[^\W\d_])")
+"""Apertium's: `*` a word that it does not know, `@` one without a translation, `#` one without the form. A pair of stars is
+emphasis, and a sign inside a word belongs to it."""
+
+
+def _marked(text: str) -> int:
+    return len(_MARK.findall(plain(text)))
 
 
 def _script(trip: Trip) -> float:
@@ -212,6 +228,10 @@ def script(trip: Trip, scores: Scores, gate: Gate) -> str | None:
     return _told("script", scores.script) if scores.script > gate.script_max else None
 
 
+def marked(trip: Trip, scores: Scores, gate: Gate) -> str | None:
+    return _told("marked", scores.marked) if scores.marked > gate.marked_max else None
+
+
 def ratio(trip: Trip, scores: Scores, gate: Gate) -> str | None:
     if scores.ratio < gate.ratio_min:
         return _told("too_little", scores.ratio)
@@ -255,12 +275,13 @@ def chrf_min(language: str) -> float:
     return 0.15 if scripts(language)[0] in _DENSE else 0.35
 
 
-CHECKS: tuple[Check, ...] = (empty, untranslated, copied, loop, script, ratio, too_far, too_near, unfinished, preserved)
+CHECKS: tuple[Check, ...] = (empty, untranslated, copied, marked, loop, script, ratio, too_far, too_near, unfinished, preserved)
 
 
 def fault(trip: Trip, scores: Scores, gate: Gate, identify: Identify) -> str | None:
     """Why a text that came back is of no use, with the score that says so; `None` where it is."""
     for text, language, name in ((trip.pivot, trip.pivot_language, "pivot_language"), (trip.back, trip.language, "language")):
+        text = without_names(text, trip.source, language)
         if (guess := foreign(text, language, identify)) is not None and guess.share > gate.language_max:
             return f"{name} ({guess.language} {round(guess.share, 3)})"
     return next((reason for check in CHECKS if (reason := check(trip, scores, gate))), None)

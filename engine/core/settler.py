@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec import structs
 
 from engine.core import lines, recipe, retry
 from engine.core.agenda import MALFORMED, Agenda
@@ -61,7 +62,7 @@ class Settler:
         step = self.agenda.recipe.step(request.step)
         if not request.shown:
             request = recipe.draw(step, request, self.context, self.agenda.pool)
-        return replace(recipe.compose(step, request, self.context, style), heard=())
+        return structs.replace(recipe.compose(step, request, self.context, style), heard=())
 
     def turned_away(self, request: Request) -> str | None:
         """Why nothing is to be asked about an item; `None` where there is no reason, or where the question was put before."""
@@ -125,7 +126,7 @@ class Settler:
         request = heard.request
         if fault.retry_after is not None and fault.retry_after > self._park_after and fault.kind in PATIENT:
             # the account is parked: nobody waits for it with a request in hand, and no patience is lost over it
-            self.agenda.give_back(replace(request, avoid=heard.lane), now)
+            self.agenda.give_back(structs.replace(request, avoid=heard.lane), now)
             return self._booked(heard, fault)
         decision = retry.decide(
             fault,
@@ -139,9 +140,9 @@ class Settler:
             case retry.Wait(seconds):
                 self.agenda.give_back(self._later(heard, seconds), now + seconds)
             case retry.Elsewhere():
-                self.agenda.give_back(replace(request, avoid=heard.lane), now)
+                self.agenda.give_back(structs.replace(request, avoid=heard.lane), now)
             case retry.Smaller(scale):
-                self.agenda.give_back(replace(request, scale=scale, calls=(), heard=()), now)
+                self.agenda.give_back(structs.replace(request, scale=scale, calls=(), heard=()), now)
             case retry.Anew() if request.try_ + 1 < max(UNREADABLE, self.agenda.recipe.step(request.step).tries):
                 return self._again(heard, "answer", now)
             case _:
@@ -159,7 +160,7 @@ class Settler:
         before = request.failed_at
         suspect = request.suspect or (before is not None and before[0] == heard.lane and before[1] < answered)
         held = 0.0 if self._sick(heard.lane) and not suspect else heard.seconds + seconds
-        return replace(
+        return structs.replace(
             request,
             avoid=heard.lane,
             attempts=request.attempts + 1,
@@ -172,7 +173,7 @@ class Settler:
         """An answer that cannot be read: it was paid for, and the next one is drawn with other randomness."""
         line = self._pay(heard, f"{MALFORMED} {reason}")
         request = heard.request
-        self.agenda.give_back(replace(request, try_=request.try_ + 1, calls=(), heard=(), shown=()), now)
+        self.agenda.give_back(structs.replace(request, try_=request.try_ + 1, calls=(), heard=(), shown=()), now)
         return [line]
 
     def _settle(self, heard: Heard, verdict: Verdict) -> bytes:

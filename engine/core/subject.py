@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from engine.core.caps import Purse
 from engine.core.declared import Declared
 from engine.core.estimates import Basis, Estimate, Measure, attempts, estimate
-from engine.core.fits import MINUTE
+from engine.core.laws import MINUTE
 from engine.core.limits import Dimension
 from engine.core.prober import Record
 from engine.core.shapes import Form, Shape
@@ -69,6 +69,10 @@ class Findings:
         if found.basis is Basis.BOUND and before is not None and before.limit >= found.limit:
             return
         self.estimates[found.measure] = found
+        if found.refusals:
+            self.remarks.append(
+                f"refused calls count against the limit of {found.measure} as well: wait, do not ask again at once"
+            )
         if found.irregular or found.others:
             told = f", about {found.others:,.0f} a minute" if found.others else ""
             self.remarks.append(f"others seem to use this account's {found.measure}{told}: the interval is wider for it")

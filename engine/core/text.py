@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
-_SPACES = re.compile(r"\s+")
 _NOT_LATIN = re.compile(r"[^a-z0-9]+")
 _WIDE_FORMS = re.compile("[\u3000\uf900-\ufaff\uff00-\uffef\U0002f800-\U0002fa1f]+")
 _ASCII_WORDS = "".join(chr(c).lower() if chr(c).isalnum() else " " for c in range(128))
 """What becomes of each ASCII character: a table is four times as fast as the expression that it stands for."""
 _RUNNING = bytes(byte for byte in range(256) if chr(byte).isalpha() or byte in b" \t\r\n" or byte >= 128)
 """Bytes that several go into a token."""
-_BEFORE_NUMBERS = tuple(b" %d" % digit for digit in range(10))
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 CJK = (
     "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # iteration marks, kana
     "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"  # hangul
@@ -28,7 +28,7 @@ _IS_CJK = re.compile(f"[{CJK}]")
 
 def collapse(text: str) -> str:
     """`text` with every run of white space as one blank, and none at the ends."""
-    return _SPACES.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def words(text: str) -> list[str]:
@@ -54,6 +54,7 @@ def reference_words(text: str) -> list[str]:
     return text.translate(_ASCII_WORDS).split() if text.isascii() else _NOT_LATIN.sub(" ", text.lower()).split()
 
 
+@lru_cache(maxsize=256)  # a text is weighed for its quota and for its money, and prompts begin with the same words
 def estimate_tokens(text: str) -> int:
     """Tokens that a model will count for `text`, estimated on the high side: a quota is reserved by it before sending.
 
@@ -66,7 +67,7 @@ def estimate_tokens(text: str) -> int:
     else:
         wide = len(_IS_CJK.findall(text))
         letters = len(data) - 3 * wide
-    single = len(data.translate(None, _RUNNING)) + sum(map(data.count, _BEFORE_NUMBERS))
+    single = len(data.translate(None, _RUNNING)) + data.translate(_DIGITS).count(b" 0")
     return wide + single + int(max(0, letters - single) / 3.5) + 1
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
+
+from msgspec import structs
 
 from engine.core import types
 from engine.core.budget import RUN, Budget, Hold, Lease, Limits, Short, Spending, Standing, of_lane, of_role
@@ -161,7 +163,7 @@ class Till:
 
     def narrowed(self, view: LaneView) -> LaneView:
         """The lane without the roles whose work rests."""
-        return replace(view, roles=view.roles - self.shut) if self.shut else view
+        return structs.replace(view, roles=view.roles - self.shut) if self.shut else view
 
     def serves(self, bill: Bill) -> bool:
         """Whether the limits that the request comes under still have room for any."""

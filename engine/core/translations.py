@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from engine.core import limits
 from engine.core.faults import Fault, FaultKind
-from engine.core.http import HttpResponse
+from engine.core.http import MOVED, REDIRECTS, HttpResponse
 from engine.core.language import Languages
 from engine.core.types import Call, Reply, Stop, Translation, Usage
 
@@ -118,10 +118,12 @@ def failed(
     """One fault a call for a request that failed as a whole. Without a `kind` of the vendor's code the status tells it; `wait` is
     what is known to help where the server names no time."""
     status = response.status
-    kind = kind or STATUSES.get(status) or (FaultKind.OVERLOAD if status >= 500 else FaultKind.BAD)
+    moved = status in REDIRECTS
+    kind = kind or STATUSES.get(status) or (FaultKind.OVERLOAD if status >= 500 else FaultKind.AUTH if moved else FaultKind.BAD)
     # a refused key is echoed in the message of some servers: it is not repeated here
     said = "" if kind is FaultKind.AUTH or not isinstance(message, str) else shortened(message.encode("utf-8", "replace"))
-    named = shortened(str(code).encode("utf-8", "replace")) if isinstance(code, str | int) and code != status else ""
+    said = MOVED if moved else said
+    named = shortened(str(code).encode("utf-8", "replace"))[:40] if isinstance(code, str | int) and code != status else ""
     detail = " ".join(part for part in (f"HTTP {status}", named, said) if part)
     told = _hint(kind, response)
     return tuple(Fault(kind, detail, wait if told is None else told) for _ in calls)

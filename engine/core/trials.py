@@ -101,12 +101,13 @@ class Singles:
     enough: Callable[[Shot], bool] = lambda shot: False
     interval: float = math.inf
     _count: int = 0
-    _due: float = 0.0
+    _due: float | None = None
     _over: bool = False
 
     def next(self, now: float, inside: int) -> Due | None:
         if self._over or self._count >= len(self.shapes):
             return None
+        self._due = now if self._due is None else self._due
         return Due(math.inf if inside else self._due, self.shapes[self._count])
 
     def fired(self, now: float) -> None:

@@ -196,14 +196,14 @@ class Meter:
 
     def wait(self, weight: float, now: float, at_once: float | None = None) -> float:
         """Seconds until `weight` may be sent; 0.0 if now. `at_once` is what of it counts when it comes, if not all."""
-        waits = [self.window.wait(weight, now)]
+        longest = self.window.wait(weight, now)
         if self.slices is not None:
             sent = weight if at_once is None else at_once
-            waits.append(self.slices.wait(sent, self.share * self._ease(now), now))
+            longest = max(longest, self.slices.wait(sent, self.share * self._ease(now), now))
         if self._pace is not None:
             slack = self.slices.seconds if self.slices is not None else SLACK if self._usual == PACE else 0.0
-            waits.append(self._pace.wait(now, slack))
-        return max(waits)
+            longest = max(longest, self._pace.wait(now, slack))
+        return longest
 
     def charge(self, weight: float, now: float, at_once: float | None = None) -> Charge:
         sent = weight if at_once is None else at_once

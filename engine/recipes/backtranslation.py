@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypedDict
 import msgspec
 
 from engine.core import filters, parse
-from engine.core.languages import foreign
+from engine.core.identification import foreign
 from engine.core.parse import Malformed
 from engine.core.parts import Piece, cut, joined, spoken
 from engine.core.recipe import INPUT, Ask, Context, Recipe, Step

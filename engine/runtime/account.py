@@ -6,31 +6,31 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import anyio
 from aiolimiter import AsyncLimiter
+from msgspec import structs
 
 from engine.core.aimd import Breaker
 from engine.core.faults import Fault, FaultKind
-from engine.core.http import HttpRequest, HttpResponse, Route, Stamp
+from engine.core.http import HttpResponse, Stamp
 from engine.core.limits import Reading, readings
 from engine.core.quota import Ledger, Ticket
 from engine.core.settler import PARK_AFTER, PATIENT
 from engine.core.slices import rest
-from engine.core.types import Call, LanePlan, LaneView, Quota, Reply, Style, Usage, total
+from engine.core.types import Call, LaneView, Quota, Reply, Usage, total
 from engine.core.window import PACE
-from engine.runtime.keys import Key, found, without
+from engine.runtime.keys import without
+from engine.runtime.lane import Lane
 from engine.runtime.listening import Listener, OnLine, nothing
-from engine.runtime.wire import Sender, Timeouts, trust
-from providers import Provider
+from engine.runtime.wire import Sender, Timeouts
 
 UNDECLARED = 8
 """Calls in flight for an account whose plan declares no quota at all."""
@@ -52,63 +52,6 @@ class LaneState(Enum):
     PAUSED = "paused"
     PARKED = "parked"
     CLOSED = "closed"
-
-
-@dataclass(slots=True)
-class Lane:
-    """A model of a provider, as it runs."""
-
-    name: str
-    plan: LanePlan
-    provider: Provider
-    roles: frozenset[str]
-    style: Style
-    key: Key = field(default_factory=lambda: Key(None), repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The plan's own headers, with what it only names looked up."""
-    route: Route = field(default_factory=Route, repr=False)
-    fate: Callable[[], str | None] = lambda: None
-    """Why the lane's server is gone, where it is ours; asked when a call fails."""
-    closed: str | None = None
-    """Why it takes no more work."""
-    dearness: float = 0.0
-    """What it costs, in any unit that all lanes share: the cheaper one is asked first."""
-    held: str | None = None
-    """Why it takes no work for now, where somebody wants it so; calls in flight finish."""
-    faults: Counter[str] = field(default_factory=Counter)
-    """How its attempts have failed since the process began, by kind."""
-
-    lacks: frozenset[str] = frozenset()
-    """Steps of its roles that it cannot serve: it does not have the languages."""
-
-    @property
-    def engine(self) -> str:
-        """Who answers here; a key, or a name in a plan, makes no other engine of it."""
-        return "|".join((self.plan.provider, self.plan.base_url or "", self.plan.model))
-
-    @property
-    def working(self) -> bool:
-        return self.closed is None and self.held is None
-
-    def equip(self) -> None:
-        """Look up what the plan only names: key, headers, proxy and certificates. Raises `LaneError`, which shows none of it."""
-        self.key = Key(self.plan.key or self.provider.key(self.plan))
-        self.key.read()
-        self.headers = {name: found(value) for name, value in self.plan.headers.items()}
-        trust(self.plan.ca_bundle)
-        self.route = Route(None if self.plan.proxy is None else found(self.plan.proxy), self.plan.ca_bundle)
-
-    def equipped(self, request: HttpRequest) -> HttpRequest:
-        """The request with what the plan adds to all of this lane's."""
-        return replace(request, headers={**request.headers, **self.headers}, route=self.route)
-
-    def close(self, reason: str) -> None:
-        self.closed = self.closed or reason
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Lower is asked first."""
-        return self.dearness, -self.plan.weight
 
 
 class Attempted(NamedTuple):
@@ -150,11 +93,8 @@ class Account:
     """The last wait for a place in the row."""
 
     def secrets(self) -> list[str]:
-        """What must be told nowhere: the keys of its lanes as they are now, values of their own headers, passwords of proxies."""
-        found = [lane.key.value for lane in self.lanes]
-        found += [value for lane in self.lanes for name, value in lane.headers.items() if value != lane.plan.headers[name]]
-        proxies = [lane.route.proxy for lane in self.lanes if lane.route.proxy]
-        return found + [password for proxy in proxies if (password := urlsplit(proxy).password)]
+        """What must be told nowhere, of all its lanes as they are now."""
+        return [secret for lane in self.lanes for secret in lane.secrets()]
 
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
@@ -201,6 +141,9 @@ class Account:
     async def space(self) -> None:
         """Wait for this request's place in the even row that the quota's mean rate makes."""
         while self.spacing is not None:
+            if self.spacing.has_capacity():
+                await self.spacing.acquire()  # at once: there is no wait to cut short
+                return
             with anyio.CancelScope() as self._place:
                 await self.spacing.acquire()
                 return
@@ -219,8 +162,8 @@ class Account:
 
     def weigh(self, lane: Lane, calls: tuple[Call, ...], requests: int | None = None) -> Usage:
         """What calls weigh that are about to be sent, in so many HTTP requests; without a number, each in its own."""
-        usage = total([lane.provider.weigh(call) for call in calls])
-        usage = usage if requests is None else replace(usage, requests=requests)
+        usage = total([lane.weigh(call) for call in calls])
+        usage = usage if requests is None else structs.replace(usage, requests=requests)
         self._lately.append(usage)
         self._light = lightest(self._lately)
         return usage
@@ -242,13 +185,16 @@ class Account:
                 response = await wire.send(request, timeouts.whole)
             else:
                 listener = Listener(reader, on_line)
-                response, outcome, used = await listener.listen(wire, request, timeouts, lane.provider.weigh(call))
+                response, outcome, used = await listener.listen(wire, request, timeouts, lane.weigh(call))
             if response is not None and outcome is None:
                 (outcome,) = lane.provider.decode((call,), response)
         except Fault as fault:
             outcome = fault
         assert outcome is not None
+        if isinstance(outcome, Reply) and (usage := lane.bounded(outcome.usage, call)) is not outcome.usage:
+            outcome = structs.replace(outcome, usage=usage)
         told = readings(response.headers, now()) if response is not None else ()
+        used = used and lane.bounded(used, call)
         return Attempted(_cleaned(outcome, lane, stamp), told, used, renewals)
 
     async def carry(
@@ -272,6 +218,8 @@ class Account:
         """What an outcome means for the account and the lane, besides its request."""
         self.ledger.observe(attempted.readings, ticket, now)
         fault = attempted.outcome
+        if isinstance(fault, Reply) or fault.reached:
+            lane.reach.stood()
         if isinstance(fault, Reply):
             self._refusals, self._taught = 0, False
             self.breaker.succeeded()
@@ -289,6 +237,10 @@ class Account:
                 self.breaker.failed(now)
                 if (reason := lane.fate()) is not None:
                     lane.close(reason)
+                elif not fault.reached and (reason := lane.reach.failed(now)) is not None:
+                    lane.close(f"{reason}: {fault.detail}")
+            case FaultKind.AUTH if not fault.reached and lane.reach.reached:
+                self.breaker.failed(now)  # what stands in the way of its certificate may go away again
             case FaultKind.QUOTA:
                 for one in self.lanes:
                     one.close(str(fault))
@@ -328,8 +280,8 @@ def _cleaned(outcome: Reply | Fault, lane: Lane, stamp: Stamp) -> Reply | Fault:
     """The outcome without the key in it."""
     if isinstance(outcome, Reply):
         return outcome
-    detail = without(outcome.detail, "\n".join([stamp.key, *lane.headers.values()]))
-    return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed)
+    detail = without(outcome.detail, "\n".join([stamp.key, *lane.secrets()]))
+    return Fault(outcome.kind, detail, outcome.retry_after, billed=outcome.billed, reached=outcome.reached)
 
 
 def view(lane: Lane, homes: Sequence[tuple[Account, Lane]], now: float) -> LaneView:
@@ -373,10 +325,11 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
 def lightest(usages: Sequence[Usage]) -> Usage:
     """The least of each measure."""
     return Usage(
-        requests=min(usage.requests for usage in usages),
-        tokens_in=min(usage.tokens_in for usage in usages),
-        tokens_out=min(usage.tokens_out for usage in usages),
-        characters=min(usage.characters for usage in usages),
+        requests=min([usage.requests for usage in usages]),
+        tokens_in=min([usage.tokens_in for usage in usages]),
+        tokens_out=min([usage.tokens_out for usage in usages]),
+        characters=min([usage.characters for usage in usages]),
+        bytes=min([usage.bytes for usage in usages]),
     )
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
+from msgspec import structs
 
 from engine.core.quota import Ticket, weight
 from engine.core.settler import Settler
 from engine.core.till import Bill, Till
 from engine.core.types import Call, Heard, LaneView, Request, Usage, total
-from engine.runtime.account import BURST, Account, Lane, view
+from engine.runtime.account import BURST, Account, view
 from engine.runtime.calling import Calling, Load, Part, attempts, fits, left
+from engine.runtime.lane import Lane
 from engine.runtime.leasing import Boxes, Leasing, Outside
 from engine.runtime.mailbox import Turn
 from engine.runtime.wire import Timeouts
@@ -63,7 +64,7 @@ class Asking:
         """Ask the agenda whenever the account has room. A request in hand is given back if the run stops meanwhile."""
         turn = Turn()
         while self._open:
-            now = anyio.current_time()
+            now = self._outside.clock.now()
             wait = account.opening(now) if not self._done.full else math.inf
             if wait > 0:
                 await self._bell.wait(wait)
@@ -83,7 +84,7 @@ class Asking:
 
     def _choose(self, account: Account, now: float) -> tuple[Lane, list[Request]] | Heard | None:
         """What the account is to ask, and on which of its lanes; or what needs no call, as it is turned away before."""
-        for lane in sorted(account.lanes, key=lambda lane: lane.rank):
+        for lane in account.lanes if len(account.lanes) == 1 else sorted(account.lanes, key=lambda lane: lane.rank):
             if lane.working and (request := self._agenda.next(self._view(lane, now), now)) is not None:
                 self._hungry.ring()
                 if (reason := self._settler.turned_away(request)) is not None:
@@ -104,7 +105,7 @@ class Asking:
         if lane.provider.texts == 1 or first.alone or first.pair is None:
             return load
         others = frozenset(step.name for step in self._agenda.recipe.steps) - {first.step}
-        alike = replace(self._view(lane, now), lacks=others)
+        alike = structs.replace(self._view(lane, now), lacks=others)
         while len(load) < lane.provider.texts and (more := self._agenda.next(alike, now)) is not None:
             more = self._settler.composed(more, lane.style)
             if more.alone or more.pair != first.pair or not self._carries(account, lane, [*load, more], now):
@@ -117,18 +118,18 @@ class Asking:
         if not fits(load, lane.provider):
             return False
         calls = [call for request in load for call in left(request)]
-        usage = replace(total([lane.provider.weigh(call) for call in calls]), requests=attempts(load))
+        usage = structs.replace(total([lane.weigh(call) for call in calls]), requests=attempts(load))
         bill = self._bill(lane, calls, load[0].step)
         small = all(weight(usage, name) <= SHARE * limit for name, limit in account.ledger.limits.items() if name not in ONE)
         room = small and account.opening(now, usage) <= 0 and not account.ledger.lacks(usage)
         return room and self._till.short(bill) is None
 
     def _bill(self, lane: Lane, calls: Sequence[Call], step: str) -> Bill:
-        return self._till.bill(lane.name, step, calls, lane.provider.weigh)
+        return self._till.bill(lane.name, step, calls, lane.weigh)
 
     def _pass_on(self, account: Account) -> None:
         """Whoever left new work to this account may take it now that it has no room."""
-        if len(self._accounts) > 1 and not account.has_room(anyio.current_time()):
+        if len(self._accounts) > 1 and not account.has_room(self._outside.clock.now()):
             self._bell.ring()
 
     async def _admitted(self, account: Account, lane: Lane, requests: list[Request]) -> Load | None:
@@ -137,7 +138,7 @@ class Asking:
         usage = account.weigh(lane, tuple(call for one in requests for call in left(one)), attempts(requests))
         parts = [Part(one, self._bill(lane, left(one), one.step), list(one.heard)) for one in requests]
         account.holding = True
-        account.pressed = anyio.current_time() if account.pressed is None else account.pressed
+        account.pressed = self._outside.clock.now() if account.pressed is None else account.pressed
         self._pass_on(account)
         try:
             ticket = await self._charged(account, lane, usage, parts)
@@ -145,7 +146,7 @@ class Asking:
             account.holding = False
         if ticket is None:
             for request in requests:
-                self._agenda.give_back(request, anyio.current_time())
+                self._agenda.give_back(request, self._outside.clock.now())
             self._bell.ring()  # the pump that can take it now may be waiting for nothing else
             self._look()
             return None
@@ -154,8 +155,9 @@ class Asking:
     async def _charged(self, account: Account, lane: Lane, usage: Usage, parts: list[Part]) -> Ticket | None:
         """`None` once the run stops, the account closes or parks, or its money is spent: others may have room."""
         bill = Bill(lane.name, parts[0].bill.role, tuple(most for part in parts for most in part.bill.worst))
-        while self._open and lane.working and self._till.serves(bill) and anyio.current_time() >= account.parked_until:
-            if (wait := account.opening(anyio.current_time(), usage)) > 0:
+        while self._open and lane.working and self._till.serves(bill) and self._outside.clock.now() >= account.parked_until:
+            now = self._outside.clock.now()
+            if (wait := account.opening(now, usage)) > 0:
                 await self._bell.wait(wait)
                 continue
             if account.ledger.lacks(usage):
@@ -164,7 +166,7 @@ class Asking:
             if not await self._leasing.afford(lane, bill):
                 continue
             await account.space()
-            now = anyio.current_time()
+            now = self._outside.clock.now()
             if self._open and lane.working and account.opening(now, usage) <= 0 and self._till.short(bill) is None:
                 for part in parts:
                     self._till.reserve(part.bill)

@@ -7,17 +7,19 @@ requests: every one of them succeeds, or is asked again, by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 import anyio
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.quota import Ticket
 from engine.core.settler import Settler
 from engine.core.till import Bill, Till
 from engine.core.types import Call, Heard, Reply, Request, Usage, total
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
+from engine.runtime.lane import Lane
 from engine.runtime.leasing import Boxes, Outside
 from engine.runtime.listening import Listener, OnLine, nothing
 from engine.runtime.mailbox import Closed
@@ -69,7 +71,7 @@ def fits(requests: Sequence[Request], provider: Provider) -> bool:
     if len(requests) > provider.texts:
         return False
     turns = zip_longest(*map(left, requests)) if provider.request_limit is not None else ()
-    sizes = (sum(provider.weigh(call).characters for call in calls if call is not None) for calls in turns)
+    sizes = (sum(provider.weigh(call).size for call in calls if call is not None) for calls in turns)
     return all(size <= (provider.request_limit or size) for size in sizes)
 
 
@@ -119,7 +121,7 @@ class Calling:
             outcomes: Sequence[Reply | Fault] = (attempted.outcome,)
         else:
             attempted, outcomes = await account.carry(lane, calls, wire, self._timeouts, utc)
-        account.learn(lane, attempted, load.ticket, anyio.current_time())
+        account.learn(lane, attempted, load.ticket, self._outside.clock.now())
         if isinstance(attempted.outcome, Fault):
             self._log(account, lane, attempted.outcome)
         whole = len(parts) > 1 and isinstance(attempted.outcome, Fault)
@@ -135,7 +137,7 @@ class Calling:
 
     def _settle(self, account: Account, load: Load) -> None:
         """The ledger learns what it really was; of what is not known the estimate stays."""
-        now = anyio.current_time()
+        now = self._outside.clock.now()
         if load.faults and not load.heard and all(fault.kind in TURNED_AWAY for fault in load.faults):
             account.ledger.release(load.ticket, now)
         else:
@@ -146,7 +148,7 @@ class Calling:
         part.handed_over = True
         before = len(part.request.heard)
         heard = Heard(
-            request=replace(part.request, heard=tuple(part.replies)),
+            request=structs.replace(part.request, heard=tuple(part.replies)),
             lane=lane.name,
             t=t,
             replies=tuple(part.replies),
@@ -157,8 +159,9 @@ class Calling:
             used=part.used,
             engine=lane.engine,
         )
-        with anyio.CancelScope(shield=True):
-            await self.put(heard)
+        if not self._done.offer(heard):
+            with anyio.CancelScope(shield=True):
+                await self.put(heard)
 
     async def put(self, heard: Heard) -> None:
         try:
@@ -184,7 +187,7 @@ class Calling:
         log.debug("fault", lane=lane.name, kind=fault.kind, detail=fault.detail, retry_after=fault.retry_after)
         if lane.closed is not None:
             log.warning("lane_closed", lane=lane.name, reason=lane.closed)
-        if account.parked and (seconds := account.parked_until - anyio.current_time()) > 0:
+        if account.parked and (seconds := account.parked_until - self._outside.clock.now()) > 0:
             log.warning("account_parked", account=account.name, seconds=round(seconds), reason=account.parked)
 
 
@@ -194,10 +197,10 @@ def _alone(part: Part, lane: Lane, whole: bool, place: int) -> None:
     fault = part.fault
     assert fault is not None
     if fault.billed and place:  # the vendor counts the request once
-        part.used = replace(lane.provider.weigh(part.next()), requests=0, estimated=True)
+        part.used = structs.replace(lane.weigh(part.next()), requests=0, estimated=True)
     if fault.kind not in OF_ONE:
         return
-    part.request = replace(part.request, alone=True)
+    part.request = structs.replace(part.request, alone=True)
     if whole:
         detail = f"several texts together: {fault.kind}, {fault.detail}"
         part.fault = Fault(FaultKind.OVERLOAD, detail, 0.0, billed=fault.billed)

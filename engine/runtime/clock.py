@@ -25,6 +25,10 @@ class Clock:
         self._asleep = 0.0
         self._looked = steady()
 
+    def now(self) -> float:
+        """Steady seconds, as the loop's timers count them."""
+        return self._steady()
+
     def utc(self) -> float:
         """UTC seconds since the epoch, on the wall clock as it was when the run began or as `stepped` last found it: two times
         of a run are as far apart as they really were."""

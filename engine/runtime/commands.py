@@ -17,7 +17,8 @@ from structlog.typing import FilteringBoundLogger
 from engine.core.agenda import Agenda
 from engine.core.faults import PlanError
 from engine.core.types import Quota
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
+from engine.runtime.lane import Lane
 from engine.runtime.pulse import RunState
 from engine.runtime.scheduler import Scheduler
 

@@ -11,7 +11,7 @@ import anyio
 
 from engine.core.faults import Fault
 from engine.core.language import Inquiry, Languages
-from engine.runtime.account import Lane
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Sender
 
 PATIENCE = 10.0

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from base64 import b64encode
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from engine.core.faults import LaneError
 from engine.core.keys import Source, sources
 
+HIDDEN = "[key]"
+HEAD = 8
+"""Characters of a key that are not told either, where a text was cut inside it; at its very end not even four."""
 LOOK = 5.0
 """Seconds between two looks at the files of a key."""
 
@@ -80,12 +87,33 @@ def found(text: str) -> str:
     return secret(text) if text.startswith(("env:", "file:")) else text
 
 
+def forms(secret: str) -> tuple[str, ...]:
+    """A secret as a server may repeat it: as it is, as in an address, in JSON that escapes its slashes, in HTML."""
+    spelt = (secret, quote(secret), quote(secret, safe=""), secret.replace("/", "\\/"), escape(secret))
+    return tuple(dict.fromkeys(spelt))
+
+
+def of_address(address: str) -> list[str]:
+    """The secrets of an address with a name and a password in it: the password, and both as they are sent (RFC 7617)."""
+    parts = urlsplit(address)
+    if not parts.password:
+        return []
+    password = unquote(parts.password)
+    return [parts.password, password, b64encode(f"{unquote(parts.username or '')}:{password}".encode()).decode()]
+
+
 def without(text: str, key: str) -> str:
-    """The text without any part of the key, and without the beginning of one where the text was cut inside."""
-    for part in sorted(filter(None, key.split("\n")), key=len, reverse=True):
-        text = text.replace(part, "[key]")
-        cut = next((n for n in range(len(part) - 1, 3, -1) if text.endswith(part[:n])), 0)
-        text = f"{text[:-cut]}[key]" if cut else text
+    """The text without any part of the key, one a line. Where only the beginning of one is there, as the text was cut inside or
+    escapes it in another way, all goes up to the next blank, quotation mark or comma."""
+    parts = sorted(filter(None, key.split("\n")), key=len, reverse=True)
+    for part in parts:
+        text = text.replace(part, HIDDEN)
+    heads = {re.escape(part[:HEAD]) for part in parts if len(part) > HEAD}
+    if heads:
+        text = re.sub(rf"(?:{'|'.join(sorted(heads))})[^\s\"'<>,]*", HIDDEN, text)
+    for part in parts:
+        cut = next((n for n in range(min(HEAD, len(part)) - 1, 3, -1) if text.endswith(part[:n])), 0)
+        text = f"{text[:-cut]}{HIDDEN}" if cut else text
     return text
 
 

@@ -18,8 +18,9 @@ from engine.core.intake import Arrival
 from engine.core.quota import Draft
 from engine.core.till import Bill, Till
 from engine.core.types import Heard, Lease, Usage
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
 from engine.runtime.clock import Clock
+from engine.runtime.lane import Lane
 from engine.runtime.mailbox import Bell, Closed, Entry, Mailbox, nothing
 from engine.runtime.wire import Sender
 
@@ -65,7 +66,7 @@ class Leasing:
 
     async def draw(self, account: Account, usage: Usage) -> None:
         """Have the leases of quotas written that this call needs; wait where that is under way already."""
-        drafts = account.ledger.draw(usage, anyio.current_time())
+        drafts = account.ledger.draw(usage, self._outside.clock.now())
         if not drafts:
             await self._bell.wait()
         for draft in drafts:

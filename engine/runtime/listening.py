@@ -6,10 +6,11 @@ Part of the loop; made anew for each attempt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import anyio
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse
@@ -67,7 +68,7 @@ class Listener:
         """What was heard."""
         reply = self.reader.close()
         stop = Stop.CUT if self.cut and reply.stop is Stop.BROKEN else reply.stop
-        return replace(reply, stop=stop, seconds=anyio.current_time() - self._started, first_byte=self._first)
+        return structs.replace(reply, stop=stop, seconds=anyio.current_time() - self._started, first_byte=self._first)
 
     async def listen(self, wire: Sender, request: HttpRequest, timeouts: Timeouts, worst: Usage) -> Streamed:
         """The answer to `request`. One that breaks keeps what it had; of one that took too long nobody knows how far it went on
@@ -76,7 +77,7 @@ class Listener:
             response = await wire.listen(request, timeouts, self)
         except Late as late:
             reply = self.reply()
-            return Streamed(None, replace(reply, usage=worst) if reply.text else late)
+            return Streamed(None, structs.replace(reply, usage=worst) if reply.text else late)
         except Fault as fault:
             if not fault.billed and not self.began:
                 return Streamed(None, fault)

@@ -28,15 +28,17 @@ class Bell:
     """Wakes everyone who waits now. Who is late waits for the next ring: check, then wait, without an await between."""
 
     def __init__(self) -> None:
-        self._event = anyio.Event()
+        self._event: anyio.Event | None = None
+        """What those wait for who wait now; mostly it rings for nobody."""
 
     def ring(self) -> None:
-        self._event.set()
-        self._event = anyio.Event()
+        if self._event is not None:
+            self._event.set()
+            self._event = None
 
     async def wait(self, seconds: float = math.inf) -> None:
         """Until the next ring, at most `seconds`."""
-        event = self._event
+        event = self._event = self._event or anyio.Event()
         if seconds == math.inf:
             await event.wait()
             return

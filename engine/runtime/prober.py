@@ -8,21 +8,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
+from msgspec import structs
 
-from engine.core.faults import Fault
+from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse
 from engine.core.prober import End, Fire, Prober, Rest
 from engine.core.quota import Ledger
 from engine.core.shapes import asked
 from engine.core.trials import Shot
 from engine.core.types import Reply, Usage
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account, Attempted
 from engine.runtime.clock import Clock
 from engine.runtime.keys import without
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Ear, Sender, Timeouts
 
 _TELLING = re.compile(r"limit|remaining|reset|retry|quota|throttl|request-?id|processing|metered|usage|^date$|^x-ms-|region")
@@ -34,9 +37,18 @@ _LONGEST = 500
 Line = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a test came to its end."""
+
+    reason: str
+    interrupted: bool = False
+    """By a signal, not by its own rules."""
+
+
 class Shooter:
-    """One test as it runs. `on_line` is given each attempt as plain data, in the order in which they end; what it raises ends the
-    test."""
+    """One test as it runs. `on_line` is given each attempt as plain data, in the order in which they end; an `OSError` that it
+    raises ends the test."""
 
     def __init__(self, prober: Prober, lane: Lane, wire: Sender, clock: Clock, timeouts: Timeouts) -> None:
         self._prober = prober
@@ -49,6 +61,7 @@ class Shooter:
         self._news = anyio.Event()
         self._scope = anyio.CancelScope()
         self._interrupts = 0
+        self._unwritten: OSError | None = None
 
     def interrupt(self, signal: str) -> None:
         """The first time nothing new is sent and calls in flight may end; the second time they are cut off."""
@@ -58,21 +71,28 @@ class Shooter:
             self._scope.cancel()
         self._news.set()
 
-    async def run(self, on_line: Callable[[Line], None]) -> str:
-        """Until the test is over; why it is. Cancelled, or cut off, calls in flight are not written down."""
+    async def run(self, on_line: Callable[[Line], None]) -> Ended:
+        """Until the test is over. Calls that are cut off are written down as such, since they may be billed."""
         self._began = anyio.current_time()
+        ended = Ended("stopped, with calls in flight cut off", interrupted=True)
         with self._scope:
             async with anyio.create_task_group() as calls:
-                while True:
-                    match self._prober.next(self._now()):
-                        case End(reason=reason):
-                            return reason
-                        case Rest(until=until):
-                            await self._rest(until)
-                        case Fire() as fire:
-                            calls.start_soon(self._shoot, fire, on_line)
-                            await anyio.lowlevel.checkpoint()
-        return "stopped, with calls in flight cut off"
+                ended = Ended(await self._fired(calls, on_line), self._interrupts > 0)
+        if self._unwritten is not None:
+            raise self._unwritten
+        return ended
+
+    async def _fired(self, calls: TaskGroup, on_line: Callable[[Line], None]) -> str:
+        """Until nothing is to be sent, nor in flight; why."""
+        while True:
+            match self._prober.next(self._now()):
+                case End(reason=reason):
+                    return reason
+                case Rest(until=until):
+                    await self._rest(until)
+                case Fire() as fire:
+                    calls.start_soon(self._shoot, fire, on_line)
+                    await anyio.lowlevel.checkpoint()
 
     def _now(self) -> float:
         return anyio.current_time() - self._began
@@ -86,8 +106,25 @@ class Shooter:
         """One attempt, from its sending to what it means."""
         t, sent = self._clock.utc(), self._now()
         noted = _Noted(self._wire)
-        outcome, told, used, _ = await self._account.attempt(self._lane, fire.call, noted, self._timeouts, self._clock.utc)
-        response = noted.response
+        try:
+            attempted = await self._account.attempt(self._lane, fire.call, noted, self._timeouts, self._clock.utc)
+        except anyio.get_cancelled_exc_class():
+            cut = Fault(FaultKind.NETWORK, "cut off before its answer came", billed=True)
+            self._ended(fire, (t, sent), Attempted(cut, (), None, 0), noted.response, on_line)
+            raise
+        self._ended(fire, (t, sent), attempted, noted.response, on_line)
+        self._news.set()
+
+    def _ended(
+        self,
+        fire: Fire,
+        times: tuple[float, float],
+        attempted: Attempted,
+        response: HttpResponse | None,
+        on_line: Callable[[Line], None],
+    ) -> None:
+        """What the attempt means, and its line. `times` are when it was sent, in UTC and since the test began."""
+        (t, sent), (outcome, told, used, _) = times, attempted
         fault = outcome if isinstance(outcome, Fault) else None
         reply = outcome if isinstance(outcome, Reply) else None
         first = reply.first_byte if reply is not None and self._lane.plan.stream else response and response.first_byte
@@ -109,11 +146,14 @@ class Shooter:
             ),
             self._now(),
         )
-        on_line(self._line(shot, t, response, fault.detail if fault is not None else ""))
-        self._news.set()
+        try:
+            on_line(self._line(shot, t, response, fault.detail if fault is not None else ""))
+        except OSError as error:
+            self._unwritten = self._unwritten or error
+            self._scope.cancel()
 
     def _secrets(self) -> str:
-        return "\n".join([self._lane.key.value, *self._lane.headers.values()])
+        return "\n".join(self._lane.secrets())
 
     def _line(self, shot: Shot, t: float, response: HttpResponse | None, detail: str) -> dict[str, Any]:
         """The attempt as it is written down: no prompt, no answer, no key."""
@@ -164,4 +204,4 @@ def telling(headers: Mapping[str, str], secrets: str) -> dict[str, str]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    return {name: value for name, value in asdict(usage).items() if value}
+    return {name: value for name, value in structs.asdict(usage).items() if value}

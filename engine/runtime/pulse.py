@@ -16,7 +16,8 @@ from engine.core.budget import RUN, Standing, of_lane
 from engine.core.recipe import Step
 from engine.core.till import Till
 from engine.core.types import Quota
-from engine.runtime.account import Account, Lane, LaneState
+from engine.runtime.account import Account, LaneState
+from engine.runtime.lane import Lane
 
 
 class RunState(Enum):

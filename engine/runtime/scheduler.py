@@ -91,7 +91,7 @@ class Scheduler:
             agenda,
             context,
             patience.request,
-            weigh=lambda lane, call: self._lanes[lane][1].provider.weigh(call),
+            weigh=lambda lane, call: self._lanes[lane][1].weigh(call),
             sick=lambda lane: not self._lanes[lane][0].breaker.closed,
             park_after=patience.park_after,
         )

@@ -34,6 +34,7 @@ CONNECT = 10.0
 
 AT_ONCE = 0.5
 """Seconds within which a connection fails that its server had closed already."""
+JSON = "application/json"
 TAIL = 1.0
 """Seconds for the end of a body whose stream has said that it ended: then the connection can serve another call."""
 
@@ -94,6 +95,15 @@ class Deadline:
     listed: float
     """When it will be looked at next."""
     scope: anyio.CancelScope
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long a stream may go on: its deadline, the last one that it may have, and the seconds between two pieces."""
+
+    deadline: Deadline
+    last: float
+    idle: float
 
 
 class Deadlines:
@@ -161,6 +171,7 @@ class Wire:
     run goes on."""
 
     def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._deadlines = Deadlines(clock)
         self._session: aiohttp.ClientSession | None = None
 
@@ -180,61 +191,66 @@ class Wire:
             await self._session.close()
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
-        started = anyio.current_time()
+        started = self._clock.now()
         with _faults(request.url):
             try:
                 with self._deadlines.within(timeout):
                     async with await self._asked(request) as answer:
-                        first_byte = anyio.current_time() - started
+                        first_byte = self._clock.now() - started
                         body = await answer.read()
             except Expired:
                 raise Late(FaultKind.NETWORK, f"no whole answer within {timeout:g} s", billed=True) from None
-        return _response(answer, body, anyio.current_time() - started, first_byte)
+        return _response(answer, body, self._clock.now() - started, first_byte)
 
     async def listen(self, request: HttpRequest, timeouts: Timeouts, ear: Ear) -> HttpResponse:
-        started = anyio.current_time()
+        started = self._clock.now()
         with _faults(request.url):
             try:
                 with self._deadlines.within(min(timeouts.whole, timeouts.first)) as deadline:
                     last = self._deadlines.now() + timeouts.whole
                     async with await self._asked(request) as answer:
-                        first_byte = anyio.current_time() - started
-                        if not _streams(answer):
+                        first_byte = self._clock.now() - started
+                        opening, due = b"", deadline.due
+                        if answer.status != 200 or answer.content_type == JSON:
                             self._deadlines.move(deadline, last)
-                            return _response(answer, await answer.read(), anyio.current_time() - started, first_byte)
-                        await self._hear_out(answer, ear, deadline, last, timeouts.idle)
+                            opening = await _opening(answer)
+                            if answer.status != 200 or opening.lstrip()[:1] in (b"", b"{", b"["):
+                                body = opening + await answer.read()
+                                return _response(answer, body, self._clock.now() - started, first_byte)
+                            self._deadlines.move(deadline, due)  # a stream all the same, whatever a proxy calls it
+                        await self._hear_out(answer, ear, Span(deadline, last, timeouts.idle), opening)
             except Expired:
                 silent = f"nothing more within {timeouts.idle:g} s" if ear.began else f"no beginning within {timeouts.first:g} s"
-                over = anyio.current_time() - started >= timeouts.whole
+                over = self._clock.now() - started >= timeouts.whole
                 detail = f"no whole answer within {timeouts.whole:g} s" if over else silent
                 raise Late(FaultKind.NETWORK, detail, billed=True) from None
-        return _response(answer, b"", anyio.current_time() - started, first_byte)
+        return _response(answer, b"", self._clock.now() - started, first_byte)
 
-    async def _hear_out(self, answer: aiohttp.ClientResponse, ear: Ear, deadline: Deadline, last: float, idle: float) -> None:
-        """Give all that comes to `ear`. A connection on which an answer was cut off is closed: that is what tells its server."""
-        async for chunk in answer.content.iter_any():
-            heed = ear.hear(chunk)
-            if heed is Heed.MORE:
-                if ear.began:
-                    self._deadlines.move(deadline, min(last, self._deadlines.now() + idle))
-                continue
+    async def _hear_out(self, answer: aiohttp.ClientResponse, ear: Ear, span: Span, opening: bytes) -> None:
+        """Give all that comes to `ear`, behind what has come. A connection on which an answer was cut off is closed: that is what
+        tells its server."""
+        chunk = opening or await answer.content.readany()
+        while chunk and (heed := ear.hear(chunk)) is Heed.MORE:
+            if ear.began:
+                self._deadlines.move(span.deadline, min(span.last, self._deadlines.now() + span.idle))
+            chunk = await answer.content.readany()
+        if chunk:
             if heed is Heed.ENDED and not answer.content.at_eof():
                 with suppress(Expired), self._deadlines.within(TAIL):
                     await answer.read()
             if heed is Heed.CUT or not answer.content.at_eof():
                 answer.close()
-            return
 
     async def _asked(self, request: HttpRequest) -> aiohttp.ClientResponse:
         """The head of the answer. A server may close a connection that it kept just when we use it again (llama.cpp does, after a
         stream): such a request was never read, and is sent once more, which no other layer knows."""
-        started = anyio.current_time()
+        started = self._clock.now()
         try:
             return await self._sent(request)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if anyio.current_time() - started > AT_ONCE:
+            if self._clock.now() - started > AT_ONCE:
                 raise
         return await self._sent(request)
 
@@ -251,9 +267,13 @@ class Wire:
         )
 
 
-def _streams(answer: aiohttp.ClientResponse) -> bool:
-    """Whether the body comes piece by piece: an error has its whole text, and so has a server that does not stream."""
-    return answer.status == 200 and answer.content_type != "application/json"
+async def _opening(answer: aiohttp.ClientResponse) -> bytes:
+    """The body as far as it has come when its first character that is not blank has: some servers send blank lines while a
+    question waits."""
+    opening = b""
+    while not opening.strip() and (chunk := await answer.content.readany()):
+        opening += chunk
+    return opening
 
 
 def _response(answer: aiohttp.ClientResponse, body: bytes, seconds: float, first_byte: float) -> HttpResponse:
@@ -279,19 +299,49 @@ def _faults(url: str) -> Iterator[None]:
         yield
     except aiohttp.ClientConnectorCertificateError as error:
         why = getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
-        detail = f"the certificate of {urlsplit(url).netloc} is not trusted ({why}): ca_bundle names a file of those that are"
-        raise Fault(FaultKind.AUTH, detail) from None
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise Fault(FaultKind.NETWORK, f"cannot connect: {type(error).__name__} to {urlsplit(url).netloc}") from None
+        detail = f"the certificate of {_place(url)} is not trusted ({why}): ca_bundle names a file of those that are"
+        raise Fault(FaultKind.AUTH, detail, reached=False) from None
+    except aiohttp.ClientConnectorSSLError as error:
+        why = getattr(error.os_error, "reason", None) or type(error.os_error).__name__
+        raise Fault(FaultKind.AUTH, f"no TLS with {_place(url)} ({why}): is its port one for https?", reached=False) from None
+    except aiohttp.ClientConnectorError as error:
+        whose = "the proxy on the way to " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        raise Fault(FaultKind.NETWORK, f"cannot connect to {whose}{_place(url)}: {_why(error)}", reached=False) from None
+    except aiohttp.ConnectionTimeoutError:
+        detail = f"cannot connect to {_place(url)}: no answer within {CONNECT:g} s"
+        raise Fault(FaultKind.NETWORK, detail, reached=False) from None
+    except aiohttp.ClientHttpProxyError as error:
+        detail = f"the proxy on the way to {_place(url)} answers {error.status}"
+        raise Fault(FaultKind.NETWORK, detail, reached=False) from None
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):  # its words may have a proxy's password in them
-        raise Fault(FaultKind.AUTH, "base_url, or the proxy in the environment, is not a usable address") from None
+        detail = "base_url, or the proxy in the environment, is not a usable address"
+        raise Fault(FaultKind.AUTH, detail, reached=False) from None
+    except aiohttp.ClientResponseError:
+        detail = f"the connection broke: what {_place(url)} says is no HTTP"
+        raise Fault(FaultKind.NETWORK, detail, billed=True, reached=False) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise Fault(FaultKind.NETWORK, f"the connection broke: {type(error).__name__}", billed=True) from None
+
+
+def _place(url: str) -> str:
+    """Host and port of an address, without a name and a password that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """The system's words; a name that is not found has a number below zero, or none."""
+    number = error.os_error.errno
+    return os.strerror(number) if number is not None and number > 0 else error.os_error.strerror or type(error).__name__
 
 
 @cache
 def _proxies() -> dict[str, str]:
     return getproxies()
+
+
+def environment_proxies() -> list[str]:
+    """Addresses of all proxies that the environment names."""
+    return list(_proxies().values())
 
 
 def proxy(url: str) -> str | None:

@@ -137,6 +137,8 @@ _BEFORE: MappingProxyType[tuple[Measure, str], Callable[[Weight], int]] = Mappin
         (Measure.TOKENS_OUT, "used"): _nothing,
         (Measure.CHARACTERS, "reserved"): lambda weight: weight.characters,
         (Measure.CHARACTERS, "used"): lambda weight: weight.characters,
+        (Measure.BYTES, "reserved"): lambda weight: weight.bytes,
+        (Measure.BYTES, "used"): lambda weight: weight.bytes,
         (Measure.MONEY, "reserved"): _nothing,
     }
 )

@@ -41,6 +41,9 @@ class Measure(StrEnum):
     TOKENS_IN = "tokens_in"
     TOKENS_OUT = "tokens_out"
     CHARACTERS = "characters"
+    """As the vendor bills them."""
+    BYTES = "bytes"
+    """Of a translator's texts, in UTF-8."""
     MONEY = "money"
 
 
@@ -55,6 +58,7 @@ class Weight(NamedTuple):
     """Nano-units of the script's currency."""
     tokens_cached: int = 0
     """Of `tokens_in`, those that came from a cache."""
+    bytes: int = 0
 
 
 class Reading(NamedTuple):
@@ -109,9 +113,11 @@ class Facts:
     requests: int = 1
     """How many requests it counts as."""
     characters: int = 0
-    """As the vendor counts them."""
+    """As the vendor bills them."""
+    bytes: int = 0
+    """Of a translator's texts, in UTF-8."""
     longest: int = 0
-    """Characters of the longest text."""
+    """Size of the longest text, in the unit that texts are limited by."""
     stream: bool = False
     schema: Mapping[str, object] | None = None
     """JSON schema that the answer has to fit; an empty one is any object."""

@@ -35,9 +35,11 @@ class Rules:
     """Codes that may be a source."""
     targets: frozenset[str]
     unit: Callable[[str], int] = code_points
+    """What is billed, and what sizes are told in, unless `sized` says otherwise."""
+    sized: Callable[[str], int] | None = None
     texts: int = 1
     text: int = 0
-    """Characters of one text."""
+    """Size of one text."""
     whole: int = 0
     """Of all texts of a request."""
 
@@ -58,10 +60,18 @@ def asked(texts: object, source: object, target: object, law: Rules) -> Facts:
         raise Unreadable(Kind.PAIR, f"{target} is no language that {source} can be translated into.")
     if len(said) > law.texts:
         raise Unreadable(Kind.TOO_BIG, f"{len(said)} texts are more than {law.texts}.")
-    sizes = [law.unit(text) for text in said]
+    sizes = list(map(law.sized or law.unit, said))
     if (law.text and max(sizes) > law.text) or (law.whole and sum(sizes) > law.whole):
         raise Unreadable(Kind.TOO_BIG, f"{max(sizes)} characters in a text, {sum(sizes)} in all, are too many.")
-    return Facts("translation", texts=said, source=source, target=target, characters=sum(sizes), longest=max(sizes))
+    return Facts(
+        "translation",
+        texts=said,
+        source=source,
+        target=target,
+        characters=sum(map(law.unit, said)),
+        bytes=sum(map(utf8_bytes, said)),
+        longest=max(sizes),
+    )
 
 
 def as_json(body: bytes) -> object:

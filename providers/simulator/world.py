@@ -374,4 +374,5 @@ def _weight(facts: Facts) -> Weight:
         tokens_in=sum(map(count_tokens, facts.texts)) + facts.extra_tokens if facts.max_tokens else 0,
         tokens_out=facts.max_tokens * len(facts.texts),
         characters=facts.characters,
+        bytes=facts.bytes,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec import structs
 
 from engine.core.bet import CONTROL, LEARNING, Bet, Peek
 from engine.core.types import Reply, Request, Settled, Stop, Usage
@@ -47,7 +48,9 @@ def played(bet: Bet, replies: int, duplicate: list[float], rng: Random, items: i
                     stale = stale[:n]
                     break
         line = settled(index, stale)
-        bet.learn(replace(line, replies=tuple(replace(reply, stop=Stop.CUT) for reply in line.replies)) if peek.lost else line)
+        bet.learn(
+            replace(line, replies=tuple(structs.replace(reply, stop=Stop.CUT) for reply in line.replies)) if peek.lost else line
+        )
         tokens, kept = tokens + PROMPT + len(stale) * ITEM, kept + stale.count(False)
     return tokens / kept
 
@@ -108,7 +111,7 @@ def test_nothing_is_cut_before_enough_is_known() -> None:
     for n in range(LEARNING - 1):
         bet.learn(settled(n, [False] * 10 if n % 2 else [True] * 10))
         bet.learn(replace(line, replies=()))
-        bet.learn(replace(line, replies=tuple(replace(reply, stop=Stop.CUT) for reply in line.replies)))
+        bet.learn(replace(line, replies=tuple(structs.replace(reply, stop=Stop.CUT) for reply in line.replies)))
     assert bet.ratio() is None
     assert not bet.place(1)
     bet.learn(line)

@@ -6,7 +6,8 @@ from random import Random
 
 import pytest
 
-from engine.core.fits import Attempt, Fit, Law, fits
+from engine.core.fits import fits
+from engine.core.laws import Attempt, Fit, Law
 from providers.simulator.quota import SECOND, Bucket, Fixed, Limiter, Sliding
 
 
@@ -110,10 +111,10 @@ def test_others_on_the_account_are_seen_through(limiter: Limiter, law: Law) -> N
 )
 def test_others_blur_the_edge(law: Law, limiter: Limiter) -> None:
     """Refusals that our own calls do not explain are told of, and there are none where nobody else is."""
-    blurred = fits(pressed(limiter, Random(2), 5.0, 145.0, others=0.5))[0]
-    assert blurred.blur > 1.0
+    blurred = fits(pressed(limiter, Random(2), 5.0, others=1.0))[0]
+    assert 0.4 < blurred.others < 2.5 if law is Law.BUCKET else blurred.blur > 1.0
     alone = fits(pressed(type(limiter)(*_numbers(limiter)), Random(2), 5.0))[0]
-    assert (alone.law, alone.blur < 0.5) == (law, True)
+    assert (alone.law, alone.blur < 0.5, alone.others) == (law, True, 0.0)
 
 
 def _numbers(limiter: Limiter) -> tuple[int, ...]:
@@ -157,3 +158,21 @@ def test_nothing_is_said_of_one_kind_of_verdict(accepted: bool) -> None:
     """Where nothing was refused, or nothing accepted, there is no limit to speak of."""
     assert fits([Attempt(float(n), n + 0.5, 1.0, accepted) for n in range(20)]) == []
     assert fits([]) == []
+
+
+class Strict(Sliding):
+    """A window that counts calls that it has refused, too."""
+
+    def wait(self, weight: int, now: int) -> int | None:
+        wait = super().wait(weight, now)
+        if wait:
+            self.take_refused(weight, now)
+        return wait
+
+
+@pytest.mark.parametrize("limiter", [Strict(300, 60 * SECOND), Sliding(300, 60 * SECOND)])
+def test_refused_calls_that_count_are_seen(limiter: Sliding) -> None:
+    """Then the limit is that of all that is sent; else nobody is told so."""
+    found = best(limiter, 3, 5.0)
+    assert (found.law, found.refusals) == (Law.SLIDING, isinstance(limiter, Strict))
+    assert found.size == pytest.approx(300, abs=4)

@@ -12,13 +12,13 @@ import orjson
 import pytest
 
 from engine import seedfile
-from engine.core.languages import Guess
+from engine.core.identification import Guess
 from engine.core.roundtrip import CHECKS, Gate, Trip, chrf_min, fault, measure
 from engine.core.score import chrf, rouge_l
 from engine.core.text import words
 from engine.identify import identify
 from tests.planted import plant, planters
-from tests.triples import Triple, load
+from tests.triples import Triple, load, real
 
 EN = Trip(
     source="The lamp needs 12 watts. Its light is warm and easy on the eyes, and the price is fair.",
@@ -56,6 +56,7 @@ WARM = "这盏灯功率是12瓦。它的光很温暖，看着很舒服，对眼�
 OPEN = "The library is closed on Mondays; on other days it is open from nine in the morning until eight. "
 GERMAN = "Die Bibliothek ist montags geschlossen. An anderen Tagen ist sie offen."
 SPANISH = "La lámpara consume 12 vatios. Su luz es cálida y agradable."
+SPANISH_LAMP = "La lámpara necesita 12 vatios. La luz es cálida y agradable para los ojos, y tiene un precio justo."
 OLD = "圖書館週一閉館，其餘日子的開放時間是早上九點到晚上八點。閱讀時請勿大聲交談。"
 OLD_LAMP = "這盞燈功率是12瓦。它的光很溫暖，對眼睛很好，價格也公道。"
 CUT = "This lamp takes 12 watts. The light is warm and gentle on the eyes, and it"
@@ -84,6 +85,9 @@ FAULTS: list[tuple[str, Trip, dict[str, Any]]] = [
     ("script", replace(EN, pivot=OLD_LAMP), {"script_max": 1}),
     ("loop", replace(EN, back=EN.back[:26] + "It is warm and gentle now. " * 5), {"repeats_max": 99, "chrf_min": 0}),
     ("loop", replace(ZH, pivot=ZH.pivot + " Please do not talk so loudly." * 5), {"repeats_max": 99}),
+    ("marked", replace(EN, pivot=SPANISH_LAMP, pivot_language="es", back=EN.back.replace("price", "#price")), {"marked_max": 9}),
+    ("marked", replace(EN, pivot=SPANISH_LAMP.replace("ojos", "*eyes"), pivot_language="es"), {"marked_max": 1}),
+    ("marked", replace(ZH, back=ZH.back.replace("图书馆", " @library ")), {"marked_max": 1}),
     ("unfinished", replace(EN, back=CUT), {"unfinished": False}),
     ("unfinished", replace(EN, pivot=EN.pivot[:-3]), {"unfinished": False}),
     ("numbers", replace(EN, back=EN.back.replace("12", "21")), {"numbers": False}),
@@ -176,6 +180,41 @@ def test_names_and_quotations_may_stay() -> None:
     assert measure(replace(title, source=EN.source)).left == 9
 
 
+@pytest.mark.parametrize(
+    "text", ["Use C#, not *this*.", "Is it #3 of 5 * 6?", "* First\n* second", "Write to a@b.org: #!/bin/sh `*p`"]
+)
+def test_signs_of_other_kinds_are_no_marks(text: str) -> None:
+    """Emphasis, lists, numbers, addresses, code, and languages that are called so."""
+    assert measure(replace(EN, back=f"{EN.back} {text}")).marked == 0
+
+
+def test_marks_of_the_source_may_stay() -> None:
+    """A hashtag and a mention are no unknown words, unless there are more of them than before."""
+    tagged = replace(EN, source=f"{EN.source} #home @anna", pivot=f"{EN.pivot} #家 @anna", back=f"{EN.back} #house @anna")
+    assert measure(tagged).marked == 0
+    assert measure(replace(tagged, back=f"{EN.back} #house #at @anna")).marked == 1
+
+
+MET = Trip(
+    source="Anna Maria Vale met Paul O’Neil in Bristol.",
+    pivot="Anna Maria Vale在Bristol见到了Paul O’Neil。",
+    back="Anna Maria Vale ran into Paul O’Neil in Bristol.",
+    language="en",
+    pivot_language="zh",
+)
+
+
+def test_names_that_were_kept_are_not_untranslated() -> None:
+    """In a short text they may be most of the letters, whatever language these look like; other words still count."""
+    assert measure(MET).untranslated == 0
+    assert judged(MET) is None
+    left = replace(MET, pivot="Anna Maria Vale met Paul O’Neil in Bristol.")
+    assert reason(left) in ("untranslated", "pivot_language")
+    assert measure(left).untranslated == 1
+    shouted = replace(MET, source="ANNA VALE MET PAUL IN BRISTOL.", pivot="ANNA VALE MET PAUL IN BRISTOL. 真的。")
+    assert measure(shouted).untranslated > 0.8
+
+
 def test_a_source_that_repeats_itself_may_come_back_so() -> None:
     """A refrain is no loop of the translator."""
     refrain = "Row the boat to the far shore. "
@@ -215,7 +254,7 @@ def test_scores_are_rounded_for_the_record() -> None:
     """Four digits are enough to look at; every measure is there."""
     rounded = measure(EN).rounded()
     assert rounded["chrf"] == round(measure(EN).chrf, 4)
-    assert list(rounded) == ["chrf", "rouge_l", "ratio", "untranslated", "copied", "left", "repeats", "script"]
+    assert list(rounded) == ["chrf", "rouge_l", "ratio", "untranslated", "copied", "left", "repeats", "marked", "script"]
 
 
 def test_every_option_has_a_check() -> None:
@@ -259,9 +298,25 @@ def test_clean_round_trips_raise_no_alarm(language: str) -> None:
     assert sum(reason is not None for reason in told) <= 0.05 * len(told)
 
 
-def test_real_round_trips_raise_no_alarm() -> None:
-    """Of 60 that Apertium made (eng-spa and back, unedited, looked through by hand for lost figures, names and sentences, never
-    used to set a threshold), 5% or less are dropped. Its English is poor; that is not what the gate is for."""
+@pytest.mark.parametrize("which", ["tune", "test"])
+def test_real_round_trips_raise_no_alarm(which: str) -> None:
+    """Of sentences that Apertium sent round, and somebody has read and found faithful, 5% or less are dropped; those of "test" no
+    threshold was set on. When this was written, none of 45 was dropped there, and none of 41 in "tune"."""
+    told = [judged(as_trip(triple)) for triple in real("apertium", "en", which)]
+    assert len(told) >= 40
+    assert sum(reason is not None for reason in told) <= 0.05 * len(told), [reason for reason in told if reason]
+
+
+def test_real_round_trips_of_a_small_model_raise_no_alarm() -> None:
+    """Of 45 that the embedded model made only seven were faithful, too few for a share of 5%: none is dropped."""
+    triples = [one for language in ("en", "zh") for which in ("tune", "test") for one in real("gemma3-270m", language, which)]
+    assert len(triples) == 7
+    assert [judged(as_trip(triple)) for triple in triples] == [None] * 7
+
+
+def test_real_paragraphs_raise_no_alarm() -> None:
+    """Of 60 paragraphs that Apertium sent round, unedited, 5% or less are dropped. They were looked through for lost figures,
+    names and sentences only: most have words in them that say something else."""
     path = Path(__file__).resolve().parent.parent / "data" / "apertium.en.jsonl"
     sources = {
         row["id"]: row["text"] for row in map(orjson.loads, (seedfile.folder() / "texts.en.jsonl").read_bytes().splitlines())

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from engine.core.faults import FaultKind
 from engine.core.http import HttpRequest, Stamp
+from engine.core.quota import weight
+from engine.core.types import Reply
 from providers.amazon_translate import PROVIDER, signed
-from tests.translators import STAMP, UNITS, T, calls, characters, decoded, fault, lane, reads_anything, texts
+from tests.translators import STAMP, UNITS, T, calls, decoded, fault, lane, reads_anything, texts
 
 ASKED = calls("One.")
 ANSWER = {"TranslatedText": "一。", "SourceLanguageCode": "en", "TargetLanguageCode": "zh"}
@@ -114,11 +116,17 @@ def test_more_fields_are_sent_as_the_lane_says() -> None:
     assert sent(extra={"Settings": {"Formality": "FORMAL"}})["Settings"] == {"Formality": "FORMAL"}
 
 
-def test_characters_are_bytes() -> None:
-    """Those of UTF-8, by which texts are limited and accounts throttled."""
+def test_code_points_are_billed_and_bytes_limited() -> None:
+    """The bill and a month's quota count the ones, the sizes of texts and the rate of an account those of UTF-8; a reply corrects
+    neither by the other."""
     asked = calls(UNITS)
-    assert PROVIDER.weigh(asked[0]).characters == 15
-    assert characters(decoded(PROVIDER, asked, ANSWER)) == [15]
+    weighed = PROVIDER.weigh(asked[0])
+    assert (weighed.characters, weighed.bytes, weighed.size) == (9, 15, 15)
+    (reply,) = decoded(PROVIDER, asked, ANSWER)
+    assert isinstance(reply, Reply)
+    assert reply.usage == weighed
+    counted = ("characters_per_minute", "characters_per_hour", "characters_per_month")
+    assert [weight(reply.usage, name) for name in counted] == [15, 15, 9]
     assert (PROVIDER.texts, PROVIDER.limit) == (1, 10_000)
 
 

@@ -57,7 +57,7 @@ def test_completions_and_odd_names_of_deployments() -> None:
 
 def test_without_an_address_the_user_is_told() -> None:
     """There is no address that would do for everybody."""
-    with pytest.raises(PlanError, match="base_url"):
+    with pytest.raises(PlanError, match="no address of its own"):
         PROVIDER.encode((CHAT,), replace(LANE, base_url=None), Stamp(0.0, ""))
 
 

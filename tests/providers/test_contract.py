@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import providers
 from engine.core.faults import Fault, FaultKind
@@ -110,7 +111,7 @@ FAULT = Fault(FaultKind.BAD, f"the key {contract.KEY} is wrong")
         ("decode", lambda calls, response: (FAULT,), "repeats the key"),
         ("weigh", lambda call: Usage(requests=2), "more than one request"),
         ("weigh", lambda call: Usage(), "an estimate"),
-        ("weigh", lambda call: replace(OPENAI.weigh(call), tokens_out=5), "max_tokens"),
+        ("weigh", lambda call: structs.replace(OPENAI.weigh(call), tokens_out=5), "max_tokens"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, extra={}), stamp), "extra fields"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, reasoning_tokens=0), stamp), "reasoning_tokens"),
         ("encode", lambda calls, lane, stamp: OPENAI.encode(calls, replace(lane, base_url=None), stamp), "base_url"),
@@ -162,10 +163,12 @@ every_translator = pytest.mark.parametrize("provider", translators(), ids=lambda
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_characters_are_counted_in_a_unit_that_vendors_have(provider: Provider, one: str, other: str) -> None:
     """Code points, units of UTF-16 or bytes of UTF-8, each exactly: the vendor counts alike, so nothing is a guess. Two texts
-    weigh what their parts do."""
+    weigh what their parts do, but for the line break that Baidu counts behind each."""
     weights = [provider.weigh(Translation(text, "en", "es")) for text in (one, other, one + other)]
     assert all((usage.requests, usage.tokens, usage.estimated) == (1, 0, False) for usage in weights)
-    first, second, both = (usage.characters for usage in weights)
+    around = provider.weigh(Translation("", "en", "es")).characters
+    assert around == (type(provider).__name__ == "Baidu")
+    first, second, both = (usage.characters - around for usage in weights)
     assert first in (len(one), utf16_units(one), utf8_bytes(one))
     assert first + second == both
 

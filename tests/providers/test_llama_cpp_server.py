@@ -15,8 +15,9 @@ from engine.core.quota import Ledger
 from engine.core.structured import TRUTH, an_object
 from engine.core.types import Call, Chat, Completion, Decoding, LanePlan, Message, Quota, Reply, Stop
 from engine.runtime import local
-from engine.runtime.account import Account, Lane
+from engine.runtime.account import Account
 from engine.runtime.clock import Clock
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Timeouts, Wire
 from tests.embedded import needs_model
 from tests.runtime.test_wire import no_proxy

@@ -343,7 +343,7 @@ def test_any_bytes_are_a_fault(body: bytes, status: int) -> None:
         (404, b"404 page not found", FaultKind.AUTH),
         (400, {"error": "just a text"}, FaultKind.BAD),
         (418, b"", FaultKind.BAD),
-        (301, b"", FaultKind.BAD),
+        (301, b"", FaultKind.AUTH),
     ],
 )
 def test_error_means_its_kind(status: int, body: Any, kind: FaultKind) -> None:

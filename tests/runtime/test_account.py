@@ -16,20 +16,9 @@ from engine.core.http import HttpRequest, HttpResponse, Stamp
 from engine.core.quota import Ledger
 from engine.core.types import Completion, Decoding, LanePlan, Quota, Reply, Stop, Translation, Usage
 from engine.core.window import PACE
-from engine.runtime.account import (
-    BURST,
-    LATE,
-    LATELY,
-    UNDECLARED,
-    Account,
-    Attempted,
-    Lane,
-    LaneState,
-    declared,
-    spacing,
-    view,
-)
+from engine.runtime.account import BURST, LATE, LATELY, UNDECLARED, Account, Attempted, LaneState, declared, spacing, view
 from engine.runtime.keys import Key, secret, without
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Timeouts
 from tests import virtual
 

@@ -17,8 +17,9 @@ from engine.core.retry import Anew, Decision, Elsewhere, GiveUp, Smaller, Wait
 from engine.core.settler import PARK_AFTER, PATIENT
 from engine.core.types import Chat, Decoding, LanePlan, Message, Quota, Usage
 from engine.core.window import PACE
-from engine.runtime.account import Account, Attempted, Lane
+from engine.runtime.account import Account, Attempted
 from engine.runtime.keys import Key
+from engine.runtime.lane import Lane
 from tests.providers.openai_faults import EXCHANGES, Exchange
 
 CALL = Chat((Message("user", "Name a river."),), Decoding(max_tokens=50))

@@ -261,7 +261,7 @@ def test_outage_of_an_hour_loses_nothing() -> None:
 
     def answer(body: dict[str, Any], count: int) -> HttpResponse | Fault:
         if 60 < anyio.current_time() < 3660:
-            return Fault(FaultKind.NETWORK, "cannot connect")
+            return Fault(FaultKind.NETWORK, "cannot connect", reached=False)
         return brain.answer(body, count)
 
     drive = Drive(goal=200, answer=answer)

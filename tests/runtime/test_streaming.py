@@ -33,14 +33,18 @@ LOOP = "the same words as before and ever, " * 100
 Written = Callable[[web.StreamResponse], Awaitable[None]]
 
 
-def heard(write: Written, timeouts: Timeouts = Timeouts(20.0, 20.0, 20.0)) -> tuple[Streamed, bool]:  # noqa: B008
+def heard(
+    write: Written,
+    timeouts: Timeouts = Timeouts(20.0, 20.0, 20.0),  # noqa: B008
+    kind: str = "text/event-stream",
+) -> tuple[Streamed, bool]:
     """What a real server that streams with `write` brings, and whether its connection was still good for a second call."""
     ports: list[int] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         ports.append(request.transport.get_extra_info("peername")[1])
-        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        answer = web.StreamResponse(headers={"Content-Type": kind})
         await answer.prepare(request)
         await write(answer)
         return answer
@@ -205,6 +209,34 @@ def test_answer_in_one_piece_is_read_as_such() -> None:
             return [await wire.listen(request, Timeouts(), listener) for request in requests]
 
     assert [(answer.status, answer.body) for answer in anyio.run(main)] == [(200, b'{"choices": []}'), (429, b'{"choices": []}')]
+
+
+@pytest.mark.parametrize("blank", [b"", b"\n \n"])
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "text/plain"])
+def test_stream_is_one_whatever_it_is_called(kind: str, blank: bytes) -> None:
+    """Some proxies give a stream the type of a whole answer: what its first character says counts."""
+    pieces = [blank, *PIECES] if blank else PIECES
+    brought, reused = heard(writing(pieces), kind=kind)
+    assert isinstance(brought.outcome, Reply)
+    assert (brought.outcome.text, brought.outcome.stop) == (TEXT, Stop.END)
+    assert brought.outcome.first_byte > 0
+    assert reused
+
+
+def test_blank_lines_before_a_whole_answer_are_waited_for() -> None:
+    """A server may keep the connection warm with blank lines until its one answer comes, past the time for a first word."""
+    body = answered(TEXT).body
+
+    async def write(answer: web.StreamResponse) -> None:
+        for _ in range(12):
+            await answer.write(b"\n")
+            await asyncio.sleep(0.1)
+        await answer.write(body)
+
+    brought, _ = heard(write, Timeouts(20.0, 1.0, 20.0), kind="application/json")
+    assert brought.outcome is None
+    assert brought.response is not None
+    assert brought.response.body.strip() == body
 
 
 # A whole run

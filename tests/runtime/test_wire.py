@@ -177,6 +177,7 @@ def test_answer_that_is_not_whole_is_none(said: bytes) -> None:
     fault = anyio.run(main)
     assert (fault.kind, fault.billed, fault.retry_after) == (FaultKind.NETWORK, True, None)
     assert fault.detail.startswith("the connection broke: ")
+    assert fault.reached is ("is no HTTP" not in fault.detail)
 
 
 def test_silence_ends_at_the_deadline() -> None:

@@ -1,6 +1,7 @@
 """Amazon's server of TranslateText: one text, a SigV4 signature, 400 with a name for nearly everything.
 
-Pure. Shapes: Amazon's API reference and its pages on signing (2026). Any region is taken that the request is signed for.
+Pure. Shapes: Amazon's API reference and its pages on signing (2026). Any region is taken that the request is signed for. It bills
+code points, limits a text by bytes of UTF-8, and has quotas of these (`of = "bytes"` in a script's limits).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from providers.simulator.dialects import Opened, Unreadable
 from providers.simulator.translating import NOTHING_LISTED, Rules, as_object, asked, codes, json_response, owner, utf8_bytes
 
 _LANGUAGES = codes("ar bg cs da de el en es et fi fr fr-CA he hi hr hu id it ja ko no pl pt pt-PT ro ru sv th tr uk vi zh zh-TW")
-_RULES = Rules(_LANGUAGES | {"auto"}, _LANGUAGES, utf8_bytes, text=10_000)
+_RULES = Rules(_LANGUAGES | {"auto"}, _LANGUAGES, sized=utf8_bytes, text=10_000)
 _TARGET = "AWSShineFrontendService_20170701.TranslateText"
 _ERRORS = {
     Kind.RATE: (400, "ThrottlingException"),

@@ -12,14 +12,15 @@ import pytest
 from engine.core.faults import Fault, FaultKind
 from engine.core.quota import Ledger
 from engine.core.types import LanePlan, Quota, Reply
-from engine.runtime.account import Account, Attempted, Lane
+from engine.runtime.account import Account, Attempted
 from engine.runtime.clock import Clock
 from engine.runtime.keys import Key
+from engine.runtime.lane import Lane
 from engine.runtime.wire import Timeouts, Wire
 from providers.simulator import script, server
 from providers.simulator.cipher import translated
 from tests.translators import UNITS, calls, texts
-from tests.vendors import VENDORS, Vendor
+from tests.vendors import VENDORS, Vendor, ask, played
 
 LIMITS = "limits = [{ kind = 'fixed', limit = 2, period = 'hour' }]"
 
@@ -72,3 +73,17 @@ def test_every_vendor_is_asked_over_a_socket() -> None:
                 assert page["characters"] == sum(map(vendor.unit, sent)) + breaks
 
     anyio.run(main)
+
+
+def test_amazon_throttles_by_bytes_and_bills_code_points() -> None:
+    """Fifteen bytes fit into thirty twice, and not once more; the book has nine characters of each."""
+    vendor = next(vendor for vendor in VENDORS if vendor.name == "amazon_translate")
+    limit = "[[accounts.amazon_translate.limits]]\nkind = 'sliding'\nof = 'bytes'\nlimit = 30\nperiod = 10\n"
+    world = played(vendor.account() + limit)
+    outcomes = [ask(world, vendor, calls(UNITS), now)[1][0] for now in (0.0, 1.0, 2.0, 10.5)]
+    assert texts(outcomes)[2] is FaultKind.RATE
+    replies = [outcome for outcome in outcomes if isinstance(outcome, Reply)]
+    assert len(replies) == 3
+    page = world.books()["accounts"]["amazon_translate"]  # type: ignore[index]
+    assert page["characters"] == sum(reply.usage.characters for reply in replies) == 27
+    assert page["limits"][0]["accepted"] == sum(reply.usage.bytes for reply in replies) == 45

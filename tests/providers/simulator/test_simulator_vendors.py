@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 import providers
 from engine.core.faults import Fault, FaultKind
@@ -114,7 +115,9 @@ def test_an_answer_is_the_same_streamed_or_not(vendor: str, answers: str) -> Non
     again = streamed(it, vendor)
     assert isinstance(again, Reply)
     assert (again.text, again.stop, again.model) == (reply.text, reply.stop, reply.model)
-    assert replace(again.usage, tokens_out=0, tokens_reasoning=0) == replace(reply.usage, tokens_out=0, tokens_reasoning=0)
+    assert structs.replace(again.usage, tokens_out=0, tokens_reasoning=0) == structs.replace(
+        reply.usage, tokens_out=0, tokens_reasoning=0
+    )
     assert again.usage.answer == reply.usage.answer == used(it)[2]
 
 

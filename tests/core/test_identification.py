@@ -1,10 +1,10 @@
-"""Languages: when a text is taken to be in another language than it should be."""
+"""Identification: when a text is taken to be in another language than it should be."""
 
 from __future__ import annotations
 
 import pytest
 
-from engine.core.languages import Guess, foreign
+from engine.core.identification import Guess, foreign
 from engine.identify import identify
 
 SPANISH = "El panadero se levanta a las tres y enciende el horno."

@@ -1,4 +1,4 @@
-"""Languages: whether a text is in the language that it should be in, by its letters and by what an identifier says.
+"""Identification: whether a text is in the language that it should be in, by its letters and by what an identifier says.
 
 Pure; the identifier itself, whose model is a file, is passed in.
 """
