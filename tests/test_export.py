@@ -131,9 +131,15 @@ def test_damaged_journal_leaves_no_half_file(run: Path, tmp_path: Path) -> None:
     assert out.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["no_folder/data.json", "a_file/data.json", "run", "run.json"])
+def test_missing_folders_are_made(run: Path, tmp_path: Path) -> None:
+    """A place in folders that are not there yet is a place."""
+    export(run, tmp_path / "new" / "deeper" / "data.json", "alpaca", Existing.REFUSE)
+    assert [path.name for path in (tmp_path / "new" / "deeper").iterdir()] == ["data.json"]
+
+
+@pytest.mark.parametrize("name", ["a_file/data.json", "a_file/deeper/data.json", "run", "run.json"])
 def test_place_that_cannot_be_written_is_named(run: Path, tmp_path: Path, name: str) -> None:
-    """A folder that is missing, one that is a file, and a file that is a folder are told as such."""
+    """A folder that is a file, or lies in one, and a file that is a folder are told as such."""
     (tmp_path / "a_file").touch()
     (tmp_path / "run.json").mkdir()
     with pytest.raises(EngineError, match="cannot be written") as caught:

@@ -40,10 +40,9 @@ class Target:
 
     def check(self, existing: Existing) -> None:
         """Raises `PlanError` where something is in the way, or there is no place. Touches nothing."""
-        if not self.path.parent.is_dir():
-            raise PlanError(
-                f"{self.path} cannot be written: {self.path.parent} is not a folder; make it first, or choose another place"
-            )
+        above = next((place for place in self.path.parents if os.path.lexists(place)), self.path.parent)
+        if not above.is_dir():
+            raise PlanError(f"{self.path} cannot be written: {above} is not a folder; choose another place")
         for path in [self.path] if self.is_folder else [self.path.with_name(name) for name in self.names]:
             if not os.path.lexists(path):
                 continue
@@ -68,10 +67,11 @@ class Target:
 
     @contextmanager
     def aside(self) -> Iterator[Path]:
-        """A new folder beside the target for its files; gone afterwards. Trouble with the disk is a `DiskError`."""
+        """A new folder beside the target for its files; gone afterwards. Missing folders above are made. Trouble with the
+        disk is a `DiskError`."""
         folder = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}.part")
         try:
-            folder.mkdir()
+            folder.mkdir(parents=True)
             yield folder
         except OSError as error:
             raise DiskError(f"{self.path} cannot be written: {error.strerror or error}") from error
