@@ -99,10 +99,9 @@ class Account:
     def lane_state(self, lane: Lane, now: float) -> LaneState:
         if lane.closed is not None:
             return LaneState.CLOSED
-        if self._rest(now)[0] > 0:
-            return LaneState.PARKED
+        resting = self._rest(now)[0] > 0
         waiting = lane.held is not None or self.breaker.wait(self.ledger.in_flight, now) > 0 or self.ledger.paused(now)
-        return LaneState.PAUSED if waiting else LaneState.OPEN
+        return LaneState.PARKED if resting else LaneState.PAUSED if waiting else LaneState.OPEN
 
     def opening(self, now: float, usage: Usage | None = None) -> float:
         """Seconds until a call may start that weighs so much, or no more than any of late; `inf` until a call in flight ends."""
@@ -126,16 +125,14 @@ class Account:
 
     def notice(self, now: float) -> str | None:
         """Why it is parked, and for how long; `None` while it is not."""
-        left, why = self._rest(now)
-        names = " and ".join(lane.name for lane in self.lanes)
+        (left, why), names = self._rest(now), " and ".join(lane.name for lane in self.lanes)
         return f"{names} for {left / 60:.0f} more minutes ({why})" if left > 0 else None
 
     def _rest(self, now: float) -> tuple[float, str]:
-        """Seconds of a long rest, and why: its server asks for it, or what the plan allows in an hour, a day or a month is used
-        up. 0 where there is none; a minute's quota makes no such rest."""
-        if (left := self.parked_until - now) > 0:
-            return left, self.parked
-        own = self.ledger.wait(self._light, now)
+        """Seconds of a long rest, and why: its server asks for it, or a quota of an hour or more is used up. 0 for none."""
+        asked, own = self.parked_until - now, self.ledger.wait(self._light, now)
+        if asked > 0:
+            return asked, self.parked
         return (own, "what the plan allows is used up") if max(60.0, self.park_after) < own < math.inf else (0.0, "")
 
     async def space(self) -> None:
