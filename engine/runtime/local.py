@@ -29,6 +29,8 @@ SLOTS = 4
 MOST_SLOTS = 16
 START = 120.0
 """Seconds that loading may take."""
+LOOK = 0.3
+"""Seconds in which is seen how busy the machine is."""
 
 INSTALL = "python -m pip install 'seeddrill[local]' (in a checkout: python -m pip install '.[local]')"
 
@@ -142,9 +144,8 @@ async def serve(model: str, *, slots: int | None, port: int, log: Path) -> Async
         raise LaneError(f"the weights of {model or DEFAULT} cannot be read or laid ready: {error}") from error
     if port and not _free(port):
         raise LaneError(f"port {port} is taken: stop what listens there, name another in base_url, or leave base_url out")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     script = Path(__file__).with_name("llama.py")
-    numbers = (min(slots or SLOTS, MOST_SLOTS), CONTEXT, cores, port)
+    numbers = (min(slots or SLOTS, MOST_SLOTS), CONTEXT, await _free_cores(), port)
     with open(log, "ab") as chatter:
         process = await anyio.open_process(
             # -P: the script's folder, with our module names in it, stays off the child's path
@@ -161,6 +162,24 @@ async def serve(model: str, *, slots: int | None, port: int, log: Path) -> Async
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
+
+
+async def _free_cores() -> int:
+    """Cores that nobody uses just now, at least one. llama.cpp's threads wait for each other at every step: with one more of them
+    than there are free cores, a token takes a second in place of twenty milliseconds."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        before = _idle()
+        await anyio.sleep(LOOK)
+        idle = (_idle() - before) / LOOK
+    except OSError:
+        return cores  # no Linux: nothing is known
+    return max(1, min(cores, round(idle)))
+
+
+def _idle() -> float:
+    """Seconds that all cores together have had nothing to do since the machine came up (proc(5), /proc/uptime)."""
+    return float(Path("/proc/uptime").read_text().split()[1])
 
 
 def _free(port: int) -> bool:
