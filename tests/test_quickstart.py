@@ -13,6 +13,10 @@ from engine.runtime import local
 from tests.embedded import needs_model
 
 
+SMALL = {"human": 3, "machine": 0, "new": 2, "instance_tokens": 40}
+"""Short prompts and answers: tokens are what takes time here."""
+
+
 @needs_model
 def test_plan_with_openai_and_the_embedded_servers_address_works_unchanged(tmp_path: Path) -> None:
     """Self-Instruct to the end through `provider = "openai"` and a base_url, against a real language model."""
@@ -26,7 +30,7 @@ def test_plan_with_openai_and_the_embedded_servers_address_works_unchanged(tmp_p
                 style="completion",
                 quota=Quota(concurrent=2),
             )
-            plan = engine.Plan(recipe="self_instruct", goal=1, lanes={"main": lane}, options={"new": 2, "instance_tokens": 60})
+            plan = engine.Plan(recipe="self_instruct", goal=1, lanes={"main": lane}, options=SMALL)
             return await engine.arun(plan, tmp_path / "run")
 
     outcome = anyio.run(main)
