@@ -12,7 +12,6 @@ from engine.core.types import LanePlan, Quota
 from engine.runtime import local
 from tests.embedded import needs_model
 
-
 SMALL = {"human": 3, "machine": 0, "new": 2, "instance_tokens": 40}
 """Short prompts and answers: tokens are what takes time here."""
 
