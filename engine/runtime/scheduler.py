@@ -50,7 +50,7 @@ class World:
     clock: Clock
     log: FilteringBoundLogger
     worker: Worker = in_thread
-    on_pulse: Callable[[Pulse], None] = field(default=lambda pulse: None)
+    on_pulse: Callable[[Pulse], None] | None = None
     """Called once a second on the loop: it must not block."""
     documents: Read | None = None
     """Reads on in the user's input, where the recipe asks about it."""
@@ -240,7 +240,8 @@ class Scheduler:
     async def _beat(self) -> None:
         while True:
             due = anyio.current_time() + BEAT
-            self._world.on_pulse(self.pulse())
+            if self._world.on_pulse is not None:
+                self._world.on_pulse(self.pulse())
             await self._look_at_clock()
             await anyio.sleep_until(due)
             self._lag = max(self._lag, anyio.current_time() - due)

@@ -13,7 +13,7 @@ import pytest
 from engine.core.quota import Ledger
 from tests.crashes import Deaf, LateManifest, Nameless, WritesLater, broken, drawn, grants_first
 
-SCHEDULES, DOCUMENT_SCHEDULES = 5000, 400
+SCHEDULES, DOCUMENT_SCHEDULES = 5000, 200
 CHUNK = 100
 ENOUGH = range(200)
 """Schedules within which a mutant has to fail."""
