@@ -83,18 +83,22 @@ def told(model: Callable[[], Model], goal: int, cut_after: int | None, streamed:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="runs of 1,200 instructions in place of 4,000")
-    goal = 1200 if parser.parse_args().quick else 4000
+    parser.add_argument("--case", choices=("independent", "clustered", "half_stale", "loops"), help="one of them alone")
+    asked = parser.parse_args()
+    goal = 1200 if asked.quick else 4000
     cases: list[tuple[str, float, int, Callable[[], Model]]] = []
     for share in (0.3, 0.6):
         cases.append(("independent", share, 2, lambda share=share: Model(lambda rng: share)))
         cases.append(("clustered", share, 2, lambda share=share: Model(lambda rng: float(rng.random() < share))))
     cases += [("half_stale", 0.5, n, lambda: Model(lambda rng: float(rng.random() < 0.5))) for n in (1, 2)]
-    for name, share, after, model in cases:
+    for name, share, after, model in [case for case in cases if asked.case in (None, case[0])]:
         whole, whole_late, _ = told(model, goal, None, streamed=True)
         cut, cut_late, _ = told(model, goal, after, streamed=True)
         figures = {"tokens_per_kept": round(cut, 2), "uncut": round(whole, 2), "ratio": round(cut / whole, 3)}
         figures["ratio_once_learnt"] = round(cut_late / whole_late, 3)
         print(json.dumps({"case": name, "duplicates": share, "cut_after": after, **figures}), flush=True)
+    if asked.case not in (None, "loops"):
+        return
     looping = lambda: Model(lambda rng: 0.0, loops=0.2)  # noqa: E731
     (*_, whole), (*_, cut) = told(looping, goal // 4, None, streamed=False), told(looping, goal // 4, None, streamed=True)
     figures = {"tokens_of_a_loop": round(cut, 1), "uncut": round(whole, 1), "ratio": round(cut / whole, 3)}
