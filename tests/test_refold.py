@@ -24,7 +24,7 @@ from engine.runtime.journal import Journal
 from engine.verify import Extent, verify
 from tests import runs
 
-GOAL = 60
+GOAL = 45
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from engine.runtime.disk import Directory
 from engine.runtime.segments import FOLDER, MANIFEST, salvage
 from engine.verify import Extent, verify
 
-GOAL = 100
-SEGMENT = 40
+GOAL = 50
+SEGMENT = 20
 
 
 @pytest.fixture(scope="module")
