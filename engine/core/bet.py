@@ -6,7 +6,6 @@ So the bet pays only where duplicates come in clusters, and it measures by itsel
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,10 +15,13 @@ from engine.core.types import Request, Settled, Stop
 
 LEARNING = 40
 """Answers that have to be heard out before any is cut."""
+ENOUGH = 8
+"""Of these, answers that would have been cut: what they went on to say is what is lost by cutting."""
 CONTROL = 0.05
 """Share of answers that are heard out after that: duplicates become more, and come in other ways, as the pool grows."""
-MEMORY = 0.995
-"""What an answer counts when the next one has been heard out."""
+MEMORY = 0.95
+"""What an answer counts when the next one has come. The price of an item must not lag behind: it is low while duplicates are few,
+and at such a price the rest of any answer seems dear."""
 
 
 @dataclass(slots=True)
@@ -39,58 +41,67 @@ class Peek:
 
 
 @dataclass(slots=True)
-class Way:
-    """What answers cost, and what was kept of them, in one way to listen."""
+class Sum:
+    """Tokens, and the items kept for them, of late."""
 
     tokens: float = 0.0
     kept: float = 0.0
+    count: float = 0.0
 
     def add(self, tokens: float, kept: int) -> None:
         self.tokens = self.tokens * MEMORY + tokens
         self.kept = self.kept * MEMORY + kept
+        self.count = self.count * MEMORY + 1
 
 
 @dataclass(slots=True)
 class Bet:
-    """`after` duplicates in a row end an answer, as long as that costs fewer tokens for each item kept.
+    """`after` duplicates in a row end an answer, as long as its rest would cost more tokens for each item kept than new questions
+    do whose answers are cut in this way: then, and only then, does stopping there lower what an item costs in the long run (the
+    marginal value theorem of Charnov 1976).
 
-    An answer that was heard out tells both what it cost and what it would have cost had it been cut, so the two ways are compared
-    on the same answers.
+    What an answer costs when it is cut is known of every answer, heard out or not; what its rest would have said, of those that
+    were heard out.
     """
 
     after: int
     seed: int
     _heard: int = 0
     _placed: set[int] = field(default_factory=set)
-    _whole: Way = field(default_factory=Way)
-    _cut: Way = field(default_factory=Way)
+    _cut: Sum = field(default_factory=Sum)
+    _rest: Sum = field(default_factory=Sum)
 
     def place(self, index: int) -> bool:
         """Whether the answer that is asked for now, to this question, may be cut."""
-        ratio = self.ratio()
-        placed = ratio is not None and ratio < 1 and stream(self.seed, "bet", index).random() >= CONTROL
+        placed = self.pays and stream(self.seed, "bet", index).random() >= CONTROL
         (self._placed.add if placed else self._placed.discard)(index)
         return placed
 
-    def ratio(self) -> float | None:
-        """Tokens for each item kept, cut against heard out, of late; `None` while that is not known."""
-        if self._heard < LEARNING or not self._whole.kept:
-            return None
-        return self._cut.tokens * self._whole.kept / (self._whole.tokens * self._cut.kept) if self._cut.kept else math.inf
+    @property
+    def pays(self) -> bool:
+        """Whether enough is known to say that cutting saves tokens."""
+        known = self._heard >= LEARNING and self._rest.count >= ENOUGH
+        return known and self._rest.tokens * self._cut.kept > self._cut.tokens * self._rest.kept
 
     def learn(self, settled: Settled) -> None:
-        """An answer has settled. Those that might have been cut are passed over, also where they were not: they are not like the
-        others. So are those in which a model ran into a loop."""
+        """An answer has settled. One that might have been cut tells nothing of what is lost by that, also where it was not: it is
+        not like the others. Neither does one in which a model ran into a loop."""
         replies, placed = settled.replies, settled.index in self._placed
         self._placed.discard(settled.index)
-        if placed or not replies or any(reply.stop is Stop.CUT for reply in replies):
+        if not replies:
             return
         kept = [n for n, _ in settled.kept]
-        end, items = self._end(settled), len(kept) + len(settled.dropped)
+        items = len(kept) + len(settled.dropped)
         prompt, answer = (sum(getattr(reply.usage, part) for reply in replies) for part in ("prompt", "answer"))
+        if placed or any(reply.stop is Stop.CUT for reply in replies):
+            self._cut.add(prompt + answer, len(kept))
+            return
+        end = self._end(settled)
+        rest, late = (answer * (items - end) / items if items else 0.0), sum(n >= end for n in kept)
         self._heard += 1
-        self._whole.add(prompt + answer, len(kept))
-        self._cut.add(prompt + answer * end / items if items else prompt + answer, sum(n < end for n in kept))
+        self._cut.add(prompt + answer - rest, len(kept) - late)
+        if end < items:
+            self._rest.add(rest, late)
 
     def _end(self, settled: Settled) -> int:
         """How many items of a settled answer would have been heard."""

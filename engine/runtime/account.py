@@ -29,7 +29,7 @@ from engine.core.types import Call, LaneView, Quota, Reply, Usage, total
 from engine.core.window import PACE
 from engine.runtime.keys import without
 from engine.runtime.lane import Lane
-from engine.runtime.listening import Listener, OnLine, nothing
+from engine.runtime.listening import Listener, OnText, nothing
 from engine.runtime.wire import Sender, Timeouts
 
 UNDECLARED = 8
@@ -163,10 +163,10 @@ class Account:
         return usage
 
     async def attempt(
-        self, lane: Lane, call: Call, wire: Sender, timeouts: Timeouts, now: Callable[[], float], on_line: OnLine = nothing
+        self, lane: Lane, call: Call, wire: Sender, timeouts: Timeouts, now: Callable[[], float], on_text: OnText = nothing
     ) -> Attempted:
-        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_line` is told of
-        each line of a streamed answer, by its listener, and may cut it off."""
+        """One HTTP attempt. Never raises for what the world does; the key is nowhere in what it returns. `on_text` is told of
+        a streamed answer as it comes, by its listener, and may cut it off."""
         stamp, renewals = _stamped(lane, now()), lane.key.renewals
         reader = lane.provider.reader(call) if lane.plan.stream else None
         response: HttpResponse | None = None
@@ -178,7 +178,7 @@ class Account:
             if reader is None:
                 response = await wire.send(request, timeouts.whole)
             else:
-                listener = Listener(reader, on_line)
+                listener = Listener(reader, on_text)
                 response, outcome, used = await listener.listen(wire, request, timeouts, lane.weigh(call))
             if response is not None and outcome is None:
                 (outcome,) = lane.provider.decode((call,), response)

@@ -21,7 +21,7 @@ from engine.core.types import Call, Heard, Reply, Request, Usage, total
 from engine.runtime.account import Account
 from engine.runtime.lane import Lane
 from engine.runtime.leasing import Boxes, Outside
-from engine.runtime.listening import Listener, OnLine, nothing
+from engine.runtime.listening import Listener, OnText, nothing
 from engine.runtime.mailbox import Closed
 from engine.runtime.wire import Timeouts
 from providers import Provider
@@ -116,8 +116,8 @@ class Calling:
         calls = tuple(part.next() for part in parts)
         wire, utc = self._outside.wire, self._outside.clock.utc
         if len(parts) == 1:
-            on_line = self._peeking(parts[0].request) if lane.plan.stream else nothing
-            attempted = await account.attempt(lane, calls[0], wire, self._timeouts, utc, on_line)
+            on_text = self._peeking(parts[0].request) if lane.plan.stream else nothing
+            attempted = await account.attempt(lane, calls[0], wire, self._timeouts, utc, on_text)
             outcomes: Sequence[Reply | Fault] = (attempted.outcome,)
         else:
             attempted, outcomes = await account.carry(lane, calls, wire, self._timeouts, utc)
@@ -169,18 +169,18 @@ class Calling:
         except Closed:
             pass  # the settler is gone, and its error ends the run: this answer is asked for again in the next one
 
-    def _peeking(self, request: Request) -> OnLine:
-        """Has the settler look at an answer line by line, where that may be worth it, and cuts it off when the rest is not."""
+    def _peeking(self, request: Request) -> OnText:
+        """Has the settler look at an answer item by item, where that may be worth it, and cuts it off when the rest is not."""
         peek = self._settler.place(request)
 
-        def on_line(listener: Listener) -> None:
+        def on_text(listener: Listener, begun: bool) -> None:
             assert peek is not None
             listener.cut = peek.lost
-            peek.text = listener.text
-            if not peek.lost and not peek.waits:
-                peek.waits = self._done.offer(peek)
+            if begun and not peek.lost:
+                peek.text = listener.text
+                peek.waits = peek.waits or self._done.offer(peek)
 
-        return nothing if peek is None else on_line
+        return nothing if peek is None else on_text
 
     def _log(self, account: Account, lane: Lane, fault: Fault) -> None:
         log = self._outside.log

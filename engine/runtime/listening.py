@@ -19,6 +19,9 @@ from engine.core.types import Reply, Stop, Usage
 from engine.runtime.wire import Heed, Late, Sender, Timeouts
 from providers import Reader
 
+BEGUN = 4
+"""Characters of a line that has begun: then the item before it has ended, as "12. " tells, and is worth looking at."""
+
 
 class Streamed(NamedTuple):
     """What listening brought: the head of the answer, none where the connection never stood, and the outcome, none where the
@@ -34,13 +37,15 @@ class Listener:
     """Hears a stream as its dialect reads it. A loop is cut off at once: the rest would be waste."""
 
     reader: Reader
-    on_line: OnLine
+    on_text: OnText
     cut: bool = False
     """Set by anybody who has heard enough."""
     _text: list[str] = field(default_factory=list)
     _watch: Watch = field(default_factory=Watch)
     _started: float = field(default_factory=anyio.current_time)
     _first: float = 0.0
+    _line: int | None = None
+    """Characters of the line that begins; `None` once it has begun, or there is but one."""
 
     @property
     def text(self) -> str:
@@ -57,12 +62,24 @@ class Listener:
             self._first = anyio.current_time() - self._started
         if text:
             self._text.append(text)
+            begun = self._begins(text)
             self.cut = self.cut or self._watch.heard(text)
-            if "\n" in text and not self.cut:
-                self.on_line(self)
+            if not self.cut:
+                self.on_text(self, begun)
         if self.reader.ended:
             return Heed.ENDED
         return Heed.CUT if self.cut or self.reader.stopped else Heed.MORE
+
+    def _begins(self, text: str) -> bool:
+        """Whether a line begins with this text, a first piece of it or a second one."""
+        _, newline, after = text.rpartition("\n")
+        if newline:
+            self._line = len(after)
+        elif self._line is not None:
+            self._line += len(text)
+        begun = self._line is not None and self._line >= BEGUN
+        self._line = None if begun else self._line
+        return begun
 
     def reply(self) -> Reply:
         """What was heard."""
@@ -95,9 +112,9 @@ class Listener:
         return Streamed(response, reply)
 
 
-OnLine: TypeAlias = Callable[[Listener], None]
-"""Told of an answer each time a line of it has ended."""
+OnText: TypeAlias = Callable[[Listener, bool], None]
+"""Told of an answer each time more of it has come, and whether a line begins with that."""
 
 
-def nothing(listener: Listener) -> None:
+def nothing(listener: Listener, begun: bool) -> None:
     """For those who do not want to know."""

@@ -334,10 +334,7 @@ def test_bet_cuts_stale_answers_short() -> None:
     assert len(cut) > 5
     old = [reply for reply in cut if reply["text"].startswith("Name the river of a well known")]
     assert len(old) > 0.8 * len(cut)
-    assert max(len(reply["text"]) for reply in old) < 0.75 * len(answered_text())
+    assert max(reply["text"].count("\n") for reply in old) <= 3, (
+        "it ends with the third task, which told that the second had ended"
+    )
     assert all(reply["usage"]["estimated"] for reply in cut)
-
-
-def answered_text() -> str:
-    body = orjson.loads(stale({"prompt": "9."}, 0).body)
-    return str(body["choices"][0]["text"])
