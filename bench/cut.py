@@ -40,11 +40,13 @@ class Model:
         self._stale = stale
         self._loops = loops
         self._said: list[str] = []
+        self._replies = 0
 
     def __call__(self, body: dict[str, Any], count: int) -> HttpResponse:
         if brain.step_of(body) != "instruct":
             return brain.answer(body, count)
-        rng = stream(1, count)
+        self._replies += 1
+        rng = stream(1, self._replies)  # the same replies in the same order, cut or not
         if rng.random() < self._loops:
             task = fresh(rng)
             tasks = [task] * 100

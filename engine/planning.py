@@ -190,5 +190,5 @@ def _prompt(loaded: context.Loaded, lanes: list[Lane], request: Request) -> str:
 
 
 def _decoding(decoding: Decoding) -> str:
-    chosen = {name: value for name in decoding.__dataclass_fields__ if (value := getattr(decoding, name)) not in (None, ())}
+    chosen = {name: value for name in decoding.__struct_fields__ if (value := getattr(decoding, name)) not in (None, ())}
     return ", ".join(f"{name} {value!r}" for name, value in chosen.items())

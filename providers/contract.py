@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, TypeAlias
 
@@ -86,7 +86,7 @@ def _call(said: str | Mapping[str, Any]) -> Call:
         return CALLS[{"chat": Chat, "completion": Completion, "translation": Translation}[said]]
     if "text" in said:
         return Translation(said["text"], said["source"], said["target"])
-    decoding = replace(DECODING, stop=tuple(said.get("stop", ())), max_tokens=said.get("max_tokens", 64))
+    decoding = structs.replace(DECODING, stop=tuple(said.get("stop", ())), max_tokens=said.get("max_tokens", 64))
     if "prompt" in said:
         return Completion(said["prompt"], decoding)
     return Chat(tuple(Message(**turn) for turn in said["messages"]), decoding)
@@ -168,7 +168,7 @@ def _encodes(provider: Provider, call: Call) -> None:
     _must(all(isinstance(part, str) for pair in first.headers.items() for part in pair), "a header is no text")
     _must(isinstance(first.body, bytes), "the body is not bytes")
     _must(KEY not in repr(first), "the key shows in the repr of a request, which may be logged: headers and body do not")
-    known = {one.name for one in fields(Decoding)}
+    known = set(Decoding.__struct_fields__)
     lost = provider.leaves_out(plain, call)
     _must(isinstance(lost, tuple) and set(lost) <= known, f"leaves_out says {lost}, which are not all names of settings")
     if isinstance(call, Translation):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -53,6 +53,10 @@ class OpenAI:
     limit: int | None = None
     request_limit: int | None = None
     languages: None = None
+    _spelling: Spelling = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_spelling", spelling(self.profile))
 
     @property
     def accepts(self) -> tuple[type, ...]:
@@ -87,10 +91,10 @@ class OpenAI:
 
     def decode(self, calls: tuple[Call, ...], response: HttpResponse) -> tuple[Reply | Fault, ...]:
         (call,) = calls
-        return (decode(spelling(self.profile), call, response),)
+        return (decode(self._spelling, call, response),)
 
     def reader(self, call: Call) -> Reader:
-        return Reading(spelling(self.profile), call)
+        return Reading(self._spelling, call)
 
     def _profile(self, lane: LanePlan) -> Profile:
         if lane.base_url is None or self.elsewhere is None or _home(lane.base_url, self.profile):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -133,11 +134,11 @@ class Profile:
 
     def refused(self, model: str) -> frozenset[str]:
         """Settings that are not sent for this model."""
-        return frozenset(self.refuses).union(*(rule.refuses for rule in self.rules if rule.models.search(model)))
+        return _refused(self.refuses, self.rules, model)
 
     def limited(self, model: str) -> str:
         """The name of a chat's limit."""
-        return next((rule.limit for rule in self.rules if rule.limit and rule.models.search(model)), self.limit)
+        return _limited(self.rules, model) or self.limit
 
     def settings(self, decoding: Decoding, model: str) -> dict[str, Any]:
         """The decoding settings that are set, under their names on the wire; those that the server does not take are missing."""
@@ -181,6 +182,16 @@ class Profile:
         return there is None
 
 
+@lru_cache(maxsize=256)
+def _refused(refuses: tuple[str, ...], rules: tuple[Rule, ...], model: str) -> frozenset[str]:
+    return frozenset(refuses).union(*(rule.refuses for rule in rules if rule.models.search(model)))
+
+
+@lru_cache(maxsize=256)
+def _limited(rules: tuple[Rule, ...], model: str) -> str | None:
+    return next((rule.limit for rule in rules if rule.limit and rule.models.search(model)), None)
+
+
 def shaped(enforced: Enforced, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that make a server answer as `schema` says. Strict is asked for where the schema allows it."""
     match enforced:
@@ -197,6 +208,8 @@ def shaped(enforced: Enforced, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def merged(body: Body, extra: Mapping[str, Any]) -> Body:
     """The body with a lane's own fields; objects are merged, all else takes the place of what was there."""
+    if not extra:
+        return body
     result = dict(body)
     for name, value in extra.items():
         old = result.get(name)

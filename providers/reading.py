@@ -179,7 +179,7 @@ class Hearing:
     def whole(self) -> Reply:
         """A whole answer: END where the server gives no reason, its weight where it tells no usage."""
         self.done, self._stop = True, self._stop or Stop.END
-        return self._reply(weigh(self.call))
+        return self._reply(None)
 
     def part(self) -> Reply:
         """What was heard of a stream: BROKEN where the server has not said that it ended. Without its last word on the usage,
@@ -198,7 +198,8 @@ class Hearing:
     def _reasoning(self) -> str:
         return "".join(self._thought) + self._speech.reasoning
 
-    def _reply(self, estimate: Usage) -> Reply:
+    def _reply(self, heard: Usage | None) -> Reply:
+        """With its exact usage, or what was heard at the least; without either, with what the call weighs at the most."""
         self._speech.end()
         text, stop = self._speech.text, self._stop if self.done and self._stop is not None else Stop.BROKEN
         if self._speech.stopped:
@@ -206,7 +207,8 @@ class Hearing:
         if self._refusal:
             text, stop = self._refusal, Stop.REFUSED
         exact = self._usage if self.done else None
-        return Reply(text=text, stop=stop, usage=self._split(exact) if exact is not None else estimate, model=self._model)
+        usage = self._split(exact) if exact is not None else heard or weigh(self.call)
+        return Reply(text=text, stop=stop, usage=usage, model=self._model)
 
     def _split(self, usage: Usage) -> Usage:
         """A server that does not count reasoning by itself: its share of the answer's tokens is its share of the characters."""

@@ -62,7 +62,7 @@ FLOORS = {
     """,
     "F4 the loop": """
         engine/runtime/leasing engine/runtime/judging engine/runtime/settling engine/runtime/feeding engine/runtime/calling
-        engine/runtime/asking
+        engine/runtime/slots engine/runtime/asking
         engine/runtime/pulse engine/runtime/scheduler
         engine/runtime/commands
         engine/runtime/prober

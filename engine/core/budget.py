@@ -200,6 +200,8 @@ class Budget:
             purses.insert(0, Purse(RUN, "", limits.run))
         self._purses = {purse.measure: purse for purse in purses}
         self._holds: set[Hold] = set()
+        self._limiting: dict[tuple[str, str], list[Purse]] = {}
+        """By lane and role, the purses that `_of` has found."""
 
     def room(self, cost: int, lane: str, role: str) -> Short | None:
         """Why a call of this worst cost may not start now; `None` if it may. The longest of several waits is told."""
@@ -271,5 +273,8 @@ class Budget:
         )
 
     def _of(self, lane: str, role: str) -> list[Purse]:
-        measures = (RUN, of_role(role), of_lane(lane))
-        return [purse for measure in measures if (purse := self._purses.get(measure)) is not None]
+        if (found := self._limiting.get((lane, role))) is None:
+            measures = (RUN, of_role(role), of_lane(lane))
+            found = [purse for measure in measures if (purse := self._purses.get(measure)) is not None]
+            self._limiting[lane, role] = found
+        return found

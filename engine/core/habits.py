@@ -23,17 +23,23 @@ class Habits:
     def __init__(self) -> None:
         self._answers: dict[int, tuple[int, float]] = {}
         self._prompt = 1.0
+        self._expected: tuple[Usage | None, Usage] = None, Usage()
+        """The last answer of `expected`, while it holds."""
 
     def expected(self, usage: Usage) -> Usage:
         """What a call estimated at `usage` will probably weigh, a little on the high side."""
-        count, mean = self._answers.get(usage.tokens_out, (0, 0.0))
-        answer = min(usage.tokens_out, math.ceil(HIGH * mean) + 1) if count >= ENOUGH else usage.tokens_out
-        return structs.replace(usage, tokens_in=math.ceil(usage.tokens_in * self._prompt), tokens_out=answer)
+        if usage is not self._expected[0]:
+            count, mean = self._answers.get(usage.tokens_out, (0, 0.0))
+            answer = min(usage.tokens_out, math.ceil(HIGH * mean) + 1) if count >= ENOUGH else usage.tokens_out
+            made = structs.replace(usage, tokens_in=math.ceil(usage.tokens_in * self._prompt), tokens_out=answer)
+            self._expected = usage, made
+        return self._expected[1]
 
     def learn(self, usage: Usage, real: Usage) -> None:
         """`usage` was estimated, `real` came."""
         if real.estimated:
             return
+        self._expected = None, usage
         count, mean = self._answers.get(usage.tokens_out, (0, 0.0))
         self._answers[usage.tokens_out] = (count + 1, mean + (real.answer - mean) / min(count + 1, RECENT))
         if usage.tokens_in:

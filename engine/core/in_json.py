@@ -7,8 +7,9 @@ Pure. Servers that can are made to keep to the schema; the others are told it in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from engine.core.parse import Malformed
 from engine.core.recipe import Ask, messages
@@ -30,7 +31,7 @@ def question(ask: Ask, name: str, values: Mapping[str, str], decoding: Decoding,
     system, _, user = ask.render(f"{name}_json.chat", **values).partition("\n---\n")
     if ask.try_:
         user = f"{user}\n\n{ask.render(AGAIN)}"
-    return Chat(messages(system.strip(), user.strip()), replace(decoding, stop=(), schema=schema))
+    return Chat(messages(system.strip(), user.strip()), structs.replace(decoding, stop=(), schema=schema))
 
 
 def templates(names: Sequence[str]) -> tuple[str, ...]:

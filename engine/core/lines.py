@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import orjson
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.types import Lease, Line, Paid, Reply, Settled, Stepped, Style, Usage
@@ -209,6 +210,4 @@ def _write_reply(reply: Reply) -> dict[str, Any]:
 
 def _write_usage(usage: Usage) -> dict[str, int]:
     """The fields that say something: zeros are left out, and so is the one request of an ordinary call."""
-    named = {name: getattr(usage, name) for name in Usage.__struct_fields__ if name != "requests"}
-    written = {name: value for name, value in named.items() if value}
-    return written if usage.requests == 1 else {"requests": usage.requests, **written}
+    return {name: value for name, value in structs.asdict(usage).items() if value != (1 if name == "requests" else 0)}

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
 
 from msgspec import structs
 
@@ -34,7 +35,8 @@ class Ticket:
     """By the quota's name."""
 
 
-_MEASURES: tuple[tuple[str, float, Callable[[Usage], float]], ...] = (
+Weigh: TypeAlias = Callable[[Usage], float]
+_MEASURES: tuple[tuple[str, float, Weigh], ...] = (
     ("requests_per_second", 1.0, lambda usage: usage.requests),
     ("requests_per_minute", 60.0, lambda usage: usage.requests),
     ("requests_per_day", 86_400.0, lambda usage: usage.requests),
@@ -75,7 +77,7 @@ _TOLD = {
     Dimension.CHARACTERS: "characters_per_minute",
 }
 """The quota that a server's word about a dimension is about."""
-_LATE: Mapping[str, Callable[[Usage], float]] = MappingProxyType(
+_LATE: Mapping[str, Weigh] = MappingProxyType(
     {
         "tokens_per_minute": lambda usage: usage.prompt,
         "tokens_in_per_minute": lambda usage: usage.prompt,
@@ -147,6 +149,8 @@ class Ledger:
         self.aimd = aimd or Aimd(quota.concurrent or math.inf, quota.concurrent or math.inf)
         self._habits = Habits()
         self._meters: dict[str, Meter] = {}
+        self._measured: list[tuple[str, Meter, Weigh, Weigh]] = []
+        """Each quota with its meter, what a call weighs in it, and what of that counts when the call comes."""
         self._slicing = Slicing(self._meters, quota.slice)
         self._leases = Leases()
         for name in PERIODS:
@@ -171,16 +175,17 @@ class Ledger:
         if len(self._in_flight) + 1 > max(1.0, self.aimd.limit):
             return math.inf
         usage, longest = self._weigh(usage), max(self._paused_until - now, 0.0)
-        for name, meter in self._meters.items():
-            longest = max(longest, meter.wait(weight(usage, name), now, self._at_once(usage, name)))
+        for _, meter, whole, at_once in self._measured:
+            if (wait := meter.wait(whole(usage), now, at_once(usage))) > longest:
+                longest = wait
         return longest
 
     def charge(self, usage: Usage, now: float) -> Ticket:
         ticket, expected = Ticket(usage, now, {}), self._weigh(usage)
         self._slicing.sent(now)
-        for name, meter in self._meters.items():
-            ticket.charges[name] = meter.charge(weight(expected, name), now, self._at_once(expected, name))
-            self._leases.use(name, weight(expected, name))
+        for name, meter, whole, at_once in self._measured:
+            ticket.charges[name] = meter.charge(whole(expected), now, at_once(expected))
+            self._leases.use(name, whole(expected))
         self._in_flight[id(ticket)] = ticket
         self.aimd.acquired(len(self._in_flight))
         return ticket
@@ -203,7 +208,7 @@ class Ledger:
             used = weight(real, name)
             self._leases.use(name, used - charge.weight)
             if self.quota.counts == "used" and name in _LATE:
-                meter.count_late(charge, used, used - self._at_once(real, name), now)
+                meter.count_late(charge, used, used - _at_once(name, self.quota)(real), now)
             else:
                 meter.correct(charge, used, now)
 
@@ -245,7 +250,7 @@ class Ledger:
         told = [one for one in readings if one.remaining is not None]
         left = {_TOLD[one.dimension]: one.remaining or 0 for one in told if _of_a_minute(one)}
         expected = self._weigh(ticket.usage)
-        weights = {name: Weight(weight(expected, name), self._at_once(expected, name)) for name in self._meters}
+        weights = {name: Weight(whole(expected), at_once(expected)) for name, _, whole, at_once in self._measured}
         if self._slicing.refused(ticket.t, weights, left, now):
             return
         windows = {name: meter.window for name, meter in self._meters.items() if name not in LEASED}
@@ -297,6 +302,7 @@ class Ledger:
         if quota.concurrent is not None:
             self.aimd = Aimd(quota.concurrent, quota.concurrent)
         self.quota = quota
+        self._measured = _measured(self._meters, self.quota)
 
     def remember(self, measure: str, amount: float, t: float) -> None:
         """Charge what was used at `t`, in an earlier life, oldest first: a restart does not empty the windows."""
@@ -307,7 +313,7 @@ class Ledger:
 
     def lacks(self, usage: Usage) -> bool:
         """A call of this weight has to wait for a lease: `draw` it, make it durable, and `grant` it."""
-        return self._leases.lacks(self._weigh(usage))
+        return bool(self._leases.left) and self._leases.lacks(self._weigh(usage))
 
     def draw(self, usage: Usage, now: float) -> list[Draft]:
         """The leases that a call of this weight needs and that nobody has drawn yet; never more than the window has left."""
@@ -326,16 +332,21 @@ class Ledger:
         expected = self._habits.expected(usage)
         return expected if self.quota.counts == "used" else structs.replace(expected, tokens_out=usage.tokens_out)
 
-    def _at_once(self, usage: Usage, name: str) -> float:
-        """What of a call counts when it comes; the rest, where the vendor counts what was used, when its answer is there."""
-        late = self.quota.counts == "used" and name in _LATE
-        return _LATE[name](usage) if late else weight(usage, name)
-
     def _open(self, name: str, limit: float) -> None:
         slice = self._slicing.seconds if PERIODS[name] == MINUTE else None
         self._meters[name] = Meter(limit, PERIODS[name], slice, spread=name not in LEASED)
+        self._measured = _measured(self._meters, self.quota)
         if name in LEASED:
             self._leases.left[name] = 0.0
+
+
+def _at_once(name: str, quota: Quota) -> Weigh:
+    """What of a call counts when it comes; the rest, where the vendor counts what was used, when its answer is there."""
+    return _LATE[name] if quota.counts == "used" and name in _LATE else _WEIGH[name]
+
+
+def _measured(meters: Mapping[str, Meter], quota: Quota) -> list[tuple[str, Meter, Weigh, Weigh]]:
+    return [(name, meter, _WEIGH[name], _at_once(name, quota)) for name, meter in meters.items()]
 
 
 def _of_a_minute(reading: Reading) -> bool:

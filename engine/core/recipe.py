@@ -13,7 +13,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from engine.core.dedup import Index, Match, nearest_among
 from engine.core.filters import Filter, Rules, Subject
@@ -70,8 +70,7 @@ class Context:
     """Which language a text is in; `None` where it cannot be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(Struct, frozen=True):
     """What a step may choose its examples from."""
 
     context: Context
@@ -79,8 +78,7 @@ class Draw:
     rng: Random
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """What one question is made of, and nothing else: the same `Ask` always gives the same prompt."""
 
     context: Context
@@ -180,7 +178,11 @@ class Recipe:
         return replace(self, steps=tuple(step for step in self.steps if step.name in names))
 
     def step(self, name: str) -> Step:
-        return next(step for step in self.steps if step.name == name)
+        """Raises `KeyError` where there is none of that name."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)
 
     @property
     def source_step(self) -> Step:
@@ -197,8 +199,7 @@ class Recipe:
         return self.steps[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What became of the drafts of one reply; `n` is a draft's place in the reply, not among the kept."""
 
     kept: tuple[tuple[int, Item], ...]
@@ -229,7 +230,7 @@ def scaled(call: Call, scale: float) -> Call:
     """The call with `max_tokens` at `scale` of what it was; a translation has none."""
     match call:
         case Chat(decoding=decoding) | Completion(decoding=decoding) if scale != 1.0:
-            return replace(call, decoding=replace(decoding, max_tokens=max(1, int(decoding.max_tokens * scale))))
+            return structs.replace(call, decoding=structs.replace(decoding, max_tokens=max(1, int(decoding.max_tokens * scale))))
         case _:
             return call
 
@@ -274,7 +275,7 @@ def _check(step: Step, request: Request, context: Context, item: Item) -> str | 
         return None
     whole = {**request.item, **item}
     for chosen in context.filters:
-        if (chosen.subject is None or chosen.subject in step.subjects) and (reason := chosen(whole, context.rules)):
+        if (chosen.subject is None or chosen.subject in step.subjects) and (reason := chosen.check(whole, context.rules)):
             return reason
     return None
 

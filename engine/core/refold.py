@@ -6,7 +6,7 @@ that come after it. Prompts stay as they were sent; an answer to a question that
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec import structs
 
 from engine.core import lines, recipe
 from engine.core.agenda import MALFORMED, Agenda
@@ -70,7 +70,7 @@ class Refold:
         again = index in track.failed
         if index in track.settled and not again:
             return self._orphan(old)  # what was asked again is turned away now
-        line = replace(old, index=index, of=item.get("id"), again=again)
+        line = structs.replace(old, index=index, of=item.get("id"), again=again)
         if item and ((reason := self._turned_away(step, old, item)) is not None or skipped(old)):
             return [self._skip(step, line, old, reason), *self._orphan(old)] if reason is not None else []
         request = self._request(line, item)
@@ -84,7 +84,7 @@ class Refold:
             except Malformed as malformed:
                 return [self._paid(_payment(line, f"{MALFORMED} {malformed.reason}"))]
             verdict = recipe.judge(step, request, self._context, drafts, self._agenda.index)
-            line = replace(line, kept=verdict.kept, dropped=verdict.dropped)
+            line = structs.replace(line, kept=verdict.kept, dropped=verdict.dropped)
         return [self._apply(step, line, old.index)]
 
     def _turned_away(self, step: Step, old: Settled, item: Item) -> str | None:
@@ -96,8 +96,8 @@ class Refold:
 
     def _skip(self, step: Step, line: Settled, old: Settled, reason: str) -> bytes:
         """The line of what is not asked about; what was paid for its answer is told apart."""
-        nothing = replace(line, shown=(), q="", lane="", replies=(), fault=None, kept=(), before=0, cost=0, engine="")
-        return self._apply(step, replace(nothing, dropped=((0, {}, reason),)), old.index)
+        nothing = structs.replace(line, shown=(), q="", lane="", replies=(), fault=None, kept=(), before=0, cost=0, engine="")
+        return self._apply(step, structs.replace(nothing, dropped=((0, {}, reason),)), old.index)
 
     def _request(self, line: Settled, item: Item) -> Request:
         """What a line answers, with its prompt; without one where it showed an item that a repair has lost."""
@@ -128,7 +128,7 @@ class Refold:
     def _earlier(self, paid: Paid) -> Paid:
         """An attempt that settled nothing, as history: its number may belong to another question now."""
         grows = paid.step == self._recipe.source_step.name
-        return paid if grows or not paid.why.startswith(MALFORMED) else replace(paid, why=f"earlier {paid.why}")
+        return paid if grows or not paid.why.startswith(MALFORMED) else structs.replace(paid, why=f"earlier {paid.why}")
 
     def _paid(self, paid: Paid) -> bytes:
         self._agenda.apply_paid(paid)

@@ -11,7 +11,7 @@ from random import Random
 
 def stream(seed: int, *key: str | int) -> Random:
     """A random stream of its own for `(seed, *key)`: the same key draws the same numbers in every process."""
-    name = "\x1f".join(f"{type(part).__name__}:{part}" for part in (seed, *key))
+    name = "\x1f".join([f"{type(part).__name__}:{part}" for part in (seed, *key)])
     return Random(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest(), "big"))
 
 

@@ -6,10 +6,10 @@ Pure; dialects call it. JSON schemas are those that recipes write: objects, arra
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from engine.core.types import Chat, Completion
 
@@ -28,13 +28,13 @@ def worded(call: Chat | Completion) -> Chat | Completion:
     schema = call.decoding.schema
     if schema is None:
         return call
-    decoding = replace(call.decoding, schema=None)
+    decoding = structs.replace(call.decoding, schema=None)
     match call:
         case Completion(prompt=prompt):
             return Completion(f"{prompt}\n\n{in_words(schema)}\n", decoding)
         case Chat(messages=(*before, last)):
-            return Chat((*before, replace(last, content=f"{last.content}\n\n{in_words(schema)}")), decoding)
-    return replace(call, decoding=decoding)
+            return Chat((*before, structs.replace(last, content=f"{last.content}\n\n{in_words(schema)}")), decoding)
+    return structs.replace(call, decoding=decoding)
 
 
 def is_closed(schema: Mapping[str, Any]) -> bool:

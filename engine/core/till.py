@@ -104,7 +104,7 @@ class Till:
     def bill(self, lane: str, step: str, calls: Sequence[Call], weigh: Callable[[Call], Usage]) -> Bill:
         """What the calls can cost at the most. Nothing is weighed where the lane costs nothing."""
         prices = self._priced.get(lane)
-        beyond = self._beyond.get(lane, Fraction(1))
+        beyond = self._beyond.get(lane)
         most = [0] * len(calls) if prices is None else [_most(weigh(call), prices, beyond) for call in calls]
         return Bill(lane, self._roles.get(step, ""), tuple(most))
 
@@ -192,11 +192,11 @@ def of_money(lease: types.Lease) -> bool:
     return lease.measure == RUN or lease.measure.startswith(f"{RUN}:")
 
 
-def _most(usage: Usage, prices: Prices, beyond: Fraction) -> int:
+def _most(usage: Usage, prices: Prices, beyond: Fraction | None) -> int:
     amount = worst(usage, prices)
     if isinstance(amount, Unpriced):
         raise ValueError(f"a call that cannot be priced: {amount}")  # the plan was checked for it
-    return min(ceil(amount * beyond), MOST)
+    return min(amount if beyond is None else ceil(amount * beyond), MOST)
 
 
 def _real(usage: Usage, prices: Prices, most: int) -> int:

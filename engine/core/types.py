@@ -23,16 +23,14 @@ Item: TypeAlias = dict[str, Any]
 Style: TypeAlias = Literal["chat", "completion"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One turn of a chat."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoding:
+class Decoding(Struct, frozen=True, kw_only=True):
     """How a language model is to draw its answer; `None` leaves a value to the server."""
 
     max_tokens: int
@@ -47,24 +45,21 @@ class Decoding:
     """JSON schema that the answer must fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chat:
+class Chat(Struct, frozen=True):
     """Ask a model that was tuned to follow instructions."""
 
     messages: tuple[Message, ...]
     decoding: Decoding
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(Struct, frozen=True):
     """Ask a base model to go on from `prompt`."""
 
     prompt: str
     decoding: Decoding
 
 
-@dataclass(frozen=True, slots=True)
-class Translation:
+class Translation(Struct, frozen=True):
     """Ask a translator. `source` and `target` are BCP-47 tags."""
 
     text: str
@@ -102,7 +97,7 @@ class Usage(Struct, frozen=True, kw_only=True):
 
     @property
     def tokens(self) -> int:
-        return self.prompt + self.answer
+        return self.tokens_in + self.tokens_cached + self.tokens_out + self.tokens_reasoning
 
     @property
     def size(self) -> int:
@@ -216,8 +211,7 @@ class LanePlan:
     """File of certificates (PEM) to trust in place of the system's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An item as it was read from a reply, with the reason why it is already lost (a cut end, say), if it is."""
 
     item: Item
@@ -285,8 +279,7 @@ class Heard(Struct, frozen=True):
     """Who was asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(Struct, frozen=True, kw_only=True):
     """One settled line of the journal: the answer to `(step, index)`, with its verdicts. Written once."""
 
     step: str
@@ -315,8 +308,7 @@ class Settled:
     """Who answered, where another step has to be answered by somebody else."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paid:
+class Paid(Struct, frozen=True, kw_only=True):
     """An attempt that cost something and settled nothing."""
 
     step: str

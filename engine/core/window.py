@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.core.slices import Log, Sent, Slices
 
@@ -37,8 +38,7 @@ def margin(period: float) -> float:
     return min(MARGIN, 0.02 * period)
 
 
-@dataclass(slots=True)
-class Charge:
+class Charge(Struct):
     """A weight in a window, at the time when it was sent."""
 
     t: float
@@ -66,8 +66,10 @@ class Window:
     def wait(self, weight: float, now: float) -> float:
         """Seconds until `weight` fits; 0.0 if it does now. A weight above the limit fits when the window is empty."""
         self._expire(now)
-        alone = self._wait(weight, now, 0.0)
         others, until = self._others
+        if now >= until and self._total + weight - self.limit <= 1e-9:
+            return 0.0
+        alone = self._wait(weight, now, 0.0)
         if now >= until:
             return alone
         return min(self._wait(weight, now, others), max(alone, until - now))

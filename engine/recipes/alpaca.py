@@ -6,11 +6,12 @@ Pure. One step that grows; machine-made tasks never enter a prompt. `parity = tr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
+from msgspec import structs
 
 from engine.core import filters, in_json, parse
 from engine.core.marks import MARKS
@@ -98,7 +99,12 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
     options: Options = ask.context.options
     following = len(ask.shown) + 1
     values = {
-        "blocks": "".join(_shown(n, item, options.language) for n, item in enumerate(ask.shown, 1)),
+        "blocks": "".join(
+            [
+                _shown(n, item["instruction"], item["input"], item["output"], options.language)
+                for n, item in enumerate(ask.shown, 1)
+            ]
+        ),
         "next": str(following),
         "last": str(following + options.new - 1),
         "total": str(following + options.new - 1),
@@ -110,16 +116,17 @@ def ask_tasks(ask: Ask) -> tuple[Call, ...]:
     return (question(ask, "propose", values, decoding),)
 
 
-def _shown(n: int, item: Item, language: str) -> str:
-    given = item["input"] if item["input"].strip() else NOTHING[language]
-    return BLOCK[language].format(n=n, instruction=one_line(item["instruction"]), input=given, output=item["output"])
+@lru_cache(maxsize=1024)  # a seed is shown again and again
+def _shown(n: int, instruction: str, input: str, output: str, language: str) -> str:
+    given = input if input.strip() else NOTHING[language]
+    return BLOCK[language].format(n=n, instruction=one_line(instruction), input=given, output=output)
 
 
 def _decoding(options: Options, style: Style, last: int) -> Decoding:
     decoding = Decoding(max_tokens=options.reply_tokens, temperature=options.temperature, top_p=options.top_p)
     if options.parity:  # 50256 is the end of text in the vocabulary of the published model, text-davinci-003
-        return replace(decoding, stop=(f"\n{last}", f"{last}.", f"{last}."), logit_bias=((50256, -100),))
-    return replace(decoding, stop=(f"\n{last + 1}.",)) if style == "completion" else decoding
+        return structs.replace(decoding, stop=(f"\n{last}", f"{last}.", f"{last}."), logit_bias=((50256, -100),))
+    return structs.replace(decoding, stop=(f"\n{last + 1}.",)) if style == "completion" else decoding
 
 
 def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:

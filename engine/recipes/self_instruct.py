@@ -6,11 +6,11 @@ Pure. `parity = true` follows the published scripts to the letter; the default m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Literal, TypedDict
 
 import msgspec
+from msgspec import structs
 
 from engine.core import filters, in_json, parse
 from engine.core.marks import MARKS
@@ -161,8 +161,8 @@ def _proposing(options: Options, style: Style, end: int) -> Decoding:
         presence_penalty=options.presence_penalty,
     )
     if style == "chat" and not options.parity:
-        return replace(chosen, temperature=1.0 if options.temperature is None else options.temperature)
-    return replace(
+        return structs.replace(chosen, temperature=1.0 if options.temperature is None else options.temperature)
+    return structs.replace(
         chosen,
         temperature=0.7 if options.temperature is None else options.temperature,
         top_p=0.5 if options.top_p is None else options.top_p,
@@ -176,7 +176,7 @@ def read_tasks(replies: Sequence[Reply], ask: Ask) -> list[Draft]:
     options: Options = ask.context.options
     (reply,) = replies
     if options.format == "json":
-        return [replace(draft, item=_first_upper(draft.item, options)) for draft in in_json.read_tasks(reply)]
+        return [structs.replace(draft, item=_first_upper(draft.item, options)) for draft in in_json.read_tasks(reply)]
     cut = reply.stop is not Stop.END
     if options.parity:
         texts = [text.capitalize() for text in parse.reference_items(reply.text)]

@@ -6,7 +6,6 @@ Owned by its pump in the scheduler; nobody else waits on its ledger.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -86,9 +85,7 @@ class Account:
     _refusals: int = 0
     _taught: bool = False
     """A refusal was learnt from, and no answer has come since."""
-    _lately: deque[Usage] = field(default_factory=lambda: deque(maxlen=LATELY), repr=False)
-    _light: Usage = field(default_factory=Usage)
-    """The lightest of these."""
+    _lately: Lately = field(default_factory=lambda: Lately(), repr=False)
     _place: anyio.CancelScope | None = field(default=None, repr=False)
     """The last wait for a place in the row."""
 
@@ -105,7 +102,7 @@ class Account:
 
     def opening(self, now: float, usage: Usage | None = None) -> float:
         """Seconds until a call may start that weighs so much, or no more than any of late; `inf` until a call in flight ends."""
-        wait = self.ledger.wait(self._light if usage is None else usage, now)
+        wait = self.ledger.wait(self._lately.lightest if usage is None else usage, now)
         return max(wait, self.breaker.wait(self.ledger.in_flight, now), self.parked_until - now)
 
     def has_room(self, now: float) -> bool:
@@ -130,17 +127,23 @@ class Account:
 
     def _rest(self, now: float) -> tuple[float, str]:
         """Seconds of a long rest, and why: its server asks for it, or a quota of an hour or more is used up. 0 for none."""
-        asked, own = self.parked_until - now, self.ledger.wait(self._light, now)
+        asked, own = self.parked_until - now, self.ledger.wait(self._lately.lightest, now)
         if asked > 0:
             return asked, self.parked
         return (own, "what the plan allows is used up") if max(60.0, self.park_after) < own < math.inf else (0.0, "")
 
-    async def space(self) -> None:
-        """Wait for this request's place in the even row that the quota's mean rate makes."""
-        while self.spacing is not None:
+    async def space(self) -> bool:
+        """Wait for this request's place in the even row that the quota's mean rate makes; whether any time has passed."""
+        waited = False
+        while (row := self.spacing) is not None:
+            if row.has_capacity():
+                await row.acquire()
+                break
+            waited = True
             with anyio.CancelScope() as self._place:
-                await self.spacing.acquire()
-                return
+                await row.acquire()
+                break
+        return waited
 
     def retune(self, quota: Quota) -> None:
         """Go by another quota at once, as a plan would say it; whoever waits for a place in the row gets one in the new row."""
@@ -158,8 +161,7 @@ class Account:
         """What calls weigh that are about to be sent, in so many HTTP requests; without a number, each in its own."""
         usage = total([lane.weigh(call) for call in calls])
         usage = usage if requests is None else structs.replace(usage, requests=requests)
-        self._lately.append(usage)
-        self._light = lightest(self._lately)
+        self._lately.add(usage)
         return usage
 
     async def attempt(
@@ -316,14 +318,31 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
     return AsyncLimiter(at_once, at_once / rate)
 
 
-def lightest(usages: Sequence[Usage]) -> Usage:
-    """The least of each measure."""
+class Lately:
+    """What the lightest of the last calls weighed, by each measure: of `LATELY` of them at the most."""
+
+    def __init__(self) -> None:
+        self.lightest = Usage()
+        self._before: Usage | None = None
+        self._since: Usage | None = None
+        self._count = 0
+
+    def add(self, usage: Usage) -> None:
+        self._since = usage if self._since is None else _lighter(usage, self._since)
+        self.lightest = self._since if self._before is None else _lighter(self._before, self._since)
+        self._count += 1
+        if self._count % (LATELY // 2) == 0:
+            self._before, self._since = self._since, None
+
+
+def _lighter(one: Usage, other: Usage) -> Usage:
+    """The less of each measure."""
     return Usage(
-        requests=min([usage.requests for usage in usages]),
-        tokens_in=min([usage.tokens_in for usage in usages]),
-        tokens_out=min([usage.tokens_out for usage in usages]),
-        characters=min([usage.characters for usage in usages]),
-        bytes=min([usage.bytes for usage in usages]),
+        requests=min(one.requests, other.requests),
+        tokens_in=min(one.tokens_in, other.tokens_in),
+        tokens_out=min(one.tokens_out, other.tokens_out),
+        characters=min(one.characters, other.characters),
+        bytes=min(one.bytes, other.bytes),
     )
 
 

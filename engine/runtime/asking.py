@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 
 import anyio
-from anyio.abc import TaskGroup
 from msgspec import structs
 
 from engine.core.quota import Ticket, weight
@@ -21,6 +20,7 @@ from engine.runtime.calling import Calling, Load, Part, attempts, fits, left
 from engine.runtime.lane import Lane
 from engine.runtime.leasing import Boxes, Leasing, Outside
 from engine.runtime.mailbox import Turn
+from engine.runtime.slots import Slots
 from engine.runtime.wire import Timeouts
 
 SHARE = 0.1
@@ -57,10 +57,15 @@ class Asking:
     async def run(self) -> None:
         """Until stopped. Cancelled, each call in flight hands over what it knows."""
         async with anyio.create_task_group() as tasks:
-            for account in self._accounts:
-                tasks.start_soon(self._pump, account, tasks)
+            slots = Slots(tasks, self._calling.run)
+            try:
+                async with anyio.create_task_group() as pumps:
+                    for account in self._accounts:
+                        pumps.start_soon(self._pump, account, slots)
+            finally:
+                slots.close()
 
-    async def _pump(self, account: Account, calls: TaskGroup) -> None:
+    async def _pump(self, account: Account, slots: Slots[Account, Lane, Load]) -> None:
         """Ask the agenda whenever the account has room. A request in hand is given back if the run stops meanwhile."""
         turn = Turn()
         while self._open:
@@ -75,7 +80,7 @@ class Asking:
                 await self._calling.put(chosen)
                 await turn.end()
             elif load := await self._admitted(account, *chosen):
-                calls.start_soon(self._calling.run, account, chosen[0], load)
+                slots.start(account, chosen[0], load)
                 self._pass_on(account)
                 await turn.end()  # here and nowhere else: from the loop's condition to a wait for the bell there is no await
 
@@ -154,7 +159,9 @@ class Asking:
 
     async def _charged(self, account: Account, lane: Lane, usage: Usage, parts: list[Part]) -> Ticket | None:
         """`None` once the run stops, the account closes or parks, or its money is spent: others may have room."""
-        bill = Bill(lane.name, parts[0].bill.role, tuple(most for part in parts for most in part.bill.worst))
+        bill = parts[0].bill
+        if len(parts) > 1:
+            bill = Bill(lane.name, bill.role, tuple(most for part in parts for most in part.bill.worst))
         while self._open and lane.working and self._till.serves(bill) and self._outside.clock.now() >= account.parked_until:
             now = self._outside.clock.now()
             if (wait := account.opening(now, usage)) > 0:
@@ -165,13 +172,18 @@ class Asking:
                 continue
             if not await self._leasing.afford(lane, bill):
                 continue
-            await account.space()
+            waited = await account.space()
             now = self._outside.clock.now()
-            if self._open and lane.working and account.opening(now, usage) <= 0 and self._till.short(bill) is None:
+            if not waited or self._still(account, lane, usage, bill):
                 for part in parts:
                     self._till.reserve(part.bill)
                 return account.ledger.charge(usage, now)
         return None
+
+    def _still(self, account: Account, lane: Lane, usage: Usage, bill: Bill) -> bool:
+        """Whether the request may still be sent after a wait."""
+        room = account.opening(self._outside.clock.now(), usage) <= 0
+        return self._open and lane.working and room and self._till.short(bill) is None
 
     async def give_leases_back(self) -> None:
         """At the end, when no call is in flight: what was drawn and not used is not lost."""

@@ -47,6 +47,8 @@ class Lane:
 
     lacks: frozenset[str] = frozenset()
     """Steps of its roles that it cannot serve: it does not have the languages."""
+    _weighed: tuple[Call | None, Usage] = field(default=(None, Usage()), repr=False)
+    """The last call that was weighed, with its weight."""
 
     @property
     def engine(self) -> str:
@@ -59,8 +61,11 @@ class Lane:
 
     def weigh(self, call: Call) -> Usage:
         """What a call weighs at the most: a model that may think does so on top of the answer that it is asked for."""
-        usage, thinking = self.provider.weigh(call), self.plan.reasoning_tokens
-        return structs.replace(usage, tokens_out=usage.tokens_out + thinking) if thinking and usage.tokens_out else usage
+        if call is not self._weighed[0]:  # for its quota, and for its money
+            usage, thinking = self.provider.weigh(call), self.plan.reasoning_tokens
+            more = thinking and usage.tokens_out
+            self._weighed = call, structs.replace(usage, tokens_out=usage.tokens_out + thinking) if more else usage
+        return self._weighed[1]
 
     def bounded(self, usage: Usage, call: Call) -> Usage:
         """What a call used at the most of which its server did not tell: a model may have thought out of sight."""
@@ -79,6 +84,8 @@ class Lane:
 
     def equipped(self, request: HttpRequest) -> HttpRequest:
         """The request with what the plan adds to all of this lane's."""
+        if not self.headers and self.route == request.route:
+            return request
         return replace(request, headers={**request.headers, **self.headers}, route=self.route)
 
     def secrets(self) -> list[str]:

@@ -73,14 +73,14 @@ class Leasing:
             await self._quota(account, draft)
 
     async def afford(self, lane: Lane, bill: Bill) -> bool:
-        """Whether there is money for a request. If not: has its leases written, waits for what may change that, or closes what
-        has none left."""
+        """Whether there is money for a request, and no time has passed meanwhile. If not: has its leases written, waits for what
+        may change that, or closes what has none left."""
         short = self._till.short(bill)
         drawn = self._till.draw(bill)
         for lease in drawn:
             await self._money(lease)
         if short is None:
-            return True
+            return not drawn
         if short.why is budget.Why.SPENT:
             reason = self._till.close(short, bill)
             self._outside.log.warning("budget_spent", measure=short.measure, reason=reason)

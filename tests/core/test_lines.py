@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.lines import Damaged, read, seal, write_paid, write_settled
@@ -70,7 +70,7 @@ ANSWER = Settled(
     kept=((0, {"input": "", "output": '"é"\n写'}),),
     dropped=((1, {"input": "", "output": ""}, "no_output"),),
 )
-FAILURE = replace(ANSWER, replies=(), kept=(), dropped=(), fault=Fault(FaultKind.REFUSED, "content filter"))
+FAILURE = structs.replace(ANSWER, replies=(), kept=(), dropped=(), fault=Fault(FaultKind.REFUSED, "content filter"))
 COST = Paid(
     step="classify", index=3, try_=0, t=0.5, lane="fast", why="malformed unclear", usage=Usage(tokens_out=3, estimated=True)
 )
@@ -89,12 +89,12 @@ def test_a_settled_answer_is_read_as_it_was_written(answer: Settled) -> None:
 @given(settled, st.sampled_from(FaultKind), st.text())
 def test_a_settled_failure_is_read_as_it_was_written(answer: Settled, kind: FaultKind, detail: str) -> None:
     """A fault keeps its kind and its detail; hints about retries have no more use."""
-    answer = replace(answer, replies=(), fault=Fault(kind, detail, retry_after=3.0, billed=True))
+    answer = structs.replace(answer, replies=(), fault=Fault(kind, detail, retry_after=3.0, billed=True))
     found = read(write_settled(answer)[:-1])
     assert isinstance(found, Settled)
     assert found.fault is not None
     assert (found.fault.kind, found.fault.detail) == (kind, detail)
-    assert replace(found, fault=None) == replace(answer, fault=None)
+    assert structs.replace(found, fault=None) == structs.replace(answer, fault=None)
 
 
 @quick

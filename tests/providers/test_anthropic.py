@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 from engine.core.http import Stamp
 from engine.core.schema import in_words
@@ -70,10 +71,10 @@ def test_models_after_46_take_no_temperature(model: str, sampled: bool) -> None:
 def test_what_is_left_out_is_named() -> None:
     """Settings that it does not have, the one that must not stand beside a temperature, and a stop of white space."""
     assert PROVIDER.leaves_out(LANE, CHAT) == ("top_p", "presence_penalty", "seed", "stop")
-    hot = replace(CHAT, decoding=Decoding(max_tokens=5, temperature=1.5))
+    hot = structs.replace(CHAT, decoding=Decoding(max_tokens=5, temperature=1.5))
     assert sent(hot)["temperature"] == 1.0
     assert PROVIDER.leaves_out(LANE, hot) == ("temperature",)
-    nucleus = replace(CHAT, decoding=Decoding(max_tokens=5, top_p=0.9, presence_penalty=0.0))
+    nucleus = structs.replace(CHAT, decoding=Decoding(max_tokens=5, top_p=0.9, presence_penalty=0.0))
     assert sent(nucleus)["top_p"] == 0.9
     assert PROVIDER.leaves_out(LANE, nucleus) == ()
 
@@ -88,7 +89,7 @@ def test_thinking_takes_no_temperature() -> None:
 
 def test_schema_is_enforced_where_the_model_has_it() -> None:
     """Closed, and with bounds that it does not know as remarks; older models get it in words."""
-    call = replace(CHAT, decoding=Decoding(max_tokens=5, schema=SCHEMA))
+    call = structs.replace(CHAT, decoding=Decoding(max_tokens=5, schema=SCHEMA))
     assert sent(call)["output_config"]["format"] == {
         "type": "json_schema",
         "schema": {

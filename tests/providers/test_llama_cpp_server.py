@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import orjson
 import pytest
+from msgspec import structs
 
 import providers
 from engine.core.quota import Ledger
@@ -27,10 +27,10 @@ __all__ = ["no_proxy"]
 GREEDY = Decoding(max_tokens=24, temperature=0.0, seed=1)
 COUNT = Completion("One, two, three, four, five, six,", GREEDY)
 CHAT = Chat((Message("user", "Count: one, two, three, four,"),), GREEDY)
-BOUND = Chat((Message("user", "Is water wet?"),), replace(GREEDY, max_tokens=48, schema=an_object(wet=TRUTH)))
+BOUND = Chat((Message("user", "Is water wet?"),), structs.replace(GREEDY, max_tokens=48, schema=an_object(wet=TRUTH)))
 FIELD = Completion("Is water wet? In JSON: ", BOUND.decoding)
 """For the dialect of llama.cpp alone: completions have their schema in a field of its own."""
-SHORT = Completion("One, two, three, four, five, six,", replace(GREEDY, max_tokens=2))
+SHORT = Completion("One, two, three, four, five, six,", structs.replace(GREEDY, max_tokens=2))
 
 
 def asked(folder: Path, calls: list[tuple[Call, bool]]) -> list[Reply]:

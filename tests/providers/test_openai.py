@@ -10,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.core.faults import Fault, FaultKind
 from engine.core.http import HttpRequest, HttpResponse, Stamp
@@ -117,7 +118,7 @@ def test_settings_have_their_names_on_the_wire() -> None:
         seed=0,
         logit_bias=((50256, -100.0),),
     )
-    body = sent(replace(COMPLETION, decoding=decoding))
+    body = sent(structs.replace(COMPLETION, decoding=decoding))
     del body["model"], body["prompt"]
     assert body == {
         "max_tokens": 7,

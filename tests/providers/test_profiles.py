@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from msgspec import structs
 
 import providers
 from engine.core.http import Stamp
@@ -28,7 +29,7 @@ SCHEMA = {"type": "object", "properties": {"x": {"type": "string"}}, "required":
 
 
 def chat(decoding: Decoding = FULL, **changes: Any) -> Chat:
-    return Chat((Message("user", "Name a river."),), replace(decoding, **changes))
+    return Chat((Message("user", "Name a river."),), structs.replace(decoding, **changes))
 
 
 def sent(provider: str, call: Call, model: str = "m", **lane: Any) -> dict[str, Any]:

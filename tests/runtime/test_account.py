@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import orjson
 import pytest
+from msgspec import structs
 
 import providers
 from engine.core.faults import Fault, FaultKind, LaneError
@@ -347,7 +348,7 @@ def test_account_opens_when_a_call_has_ended() -> None:
 def test_account_opens_for_the_lightest_call_of_late() -> None:
     """A light call does not wait for the room of a heavy one: which comes next is not known before it is asked for."""
     one = account(lane(), quota=Quota(tokens_per_minute=1000, counts="reserved"))
-    heavy, light = replace(CALL, decoding=Decoding(max_tokens=400)), replace(CALL, decoding=Decoding(max_tokens=40))
+    heavy, light = (structs.replace(CALL, decoding=Decoding(max_tokens=most)) for most in (400, 40))
     weights = [one.weigh(one.lanes[0], (call,)) for call in (light, heavy)]
     for n in range(2):
         one.ledger.charge(weights[1], 30.0 * n)

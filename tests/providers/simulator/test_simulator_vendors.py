@@ -161,7 +161,7 @@ def test_json_fits_its_schema(vendor: str) -> None:
 @pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if Completion in providers.find(vendor).accepts])
 def test_completions_are_served(vendor: str) -> None:
     """By those that have them, both ways."""
-    call = Completion("Tasks:\n1. Name a river.\n2.", replace(PLAIN, stop=("\n16.",)))
+    call = Completion("Tasks:\n1. Name a river.\n2.", structs.replace(PLAIN, stop=("\n16.",)))
     reply = whole(world(vendor), vendor, call)
     again = streamed(world(vendor), vendor, call)
     assert isinstance(reply, Reply)
@@ -241,7 +241,7 @@ FULL = Decoding(
 @pytest.mark.parametrize("model", ["m", "o3", "claude-opus-4-8", "kimi-k2.5"])
 def test_whatever_is_set_no_server_refuses_it(vendor: str, model: str) -> None:
     """Settings that a model would answer with an error are not among those that are sent."""
-    for decoding in (FULL, replace(FULL, temperature=0.0)):
+    for decoding in (FULL, structs.replace(FULL, temperature=0.0)):
         outcome = whole(world(vendor), vendor, Chat(CHAT.messages, decoding), model=model)
         assert isinstance(outcome, Reply), outcome
 
@@ -345,7 +345,7 @@ def test_what_breaks_costs_what_was_made_of_it(vendor: str) -> None:
     for weather in ("cut_body = 1.0", "stream_error = 1.0", "stream_without_end = 1.0"):
         it = world(vendor, weather)
         for n in range(5):
-            streamed(it, vendor, Chat((Message("user", "Name a river."),), replace(PLAIN, seed=n)))
+            streamed(it, vendor, Chat((Message("user", "Name a river."),), structs.replace(PLAIN, seed=n)))
         assert 0 <= used(it)[2] <= 5 * (all_of_it + 200)
         assert orjson.loads(orjson.dumps(it.books()))["accounts"]["a"]["in_flight"] == 0
 
