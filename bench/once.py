@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.core.recipe import INPUT, Ask
-from engine.core.types import Call
+from engine.core.recipe import INPUT
 from engine.recipes import alpaca
 
 
@@ -18,16 +17,11 @@ class Options(alpaca.Options, frozen=True, kw_only=True, forbid_unknown_fields=T
     sample: int | None = None
 
 
-def ask_about(ask: Ask) -> tuple[Call, ...]:
-    (call,) = alpaca.ask_tasks(ask)
-    return (call,)
-
-
 _STEP = alpaca.RECIPE.steps[0]
 # its name stays, which is where its templates are found
 RECIPE = replace(
     alpaca.RECIPE,
-    steps=(replace(_STEP, name="answer", source=INPUT, show=None, ask=ask_about),),
+    steps=(replace(_STEP, name="answer", source=INPUT, show=None),),
     options=Options,
     reads=("text",),
 )

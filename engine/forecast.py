@@ -138,14 +138,13 @@ def _guess(loaded: context.Loaded, step: Step, lanes: list[Lane], rehearsal: Reh
         raise PlanError(f"no lane serves the role {step.role!r}: add it to the role of a lane, or leave role out there")
     share = 1.0 if isinstance(step.source, str) else rehearsal.share  # of what it asks about, or turns away
     weights: list[Usage] = []
-    most = thought = 0
+    thought = 0
     for item in (examples := rehearsal.items[step.name]):
         request = acts.draw(step, Request(step=step.name, index=0, item=item), loaded.context, ())
         calls = acts.compose(step, request, loaded.context, lane.style).calls
         weights += [lane.provider.weigh(call) for call in calls]
-        most += sum(lane.provider.weigh(call).tokens_out for call in calls)
         thought += sum(lane.weigh(call).tokens_out for call in calls)
-    each = share / max(1, len(examples))
+    each, most = share / max(1, len(examples)), sum(usage.tokens_out for usage in weights)
     out, reasoning = (Range(ANSWERED.low * tokens * each, ANSWERED.high * tokens * each) for tokens in (most, thought - most))
     calls_each = len(weights) * each
     return Profile(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import orjson
+from msgspec import structs
 
 from engine import app, context, funds, recipes
 from engine.core import recipe as acts
@@ -183,7 +184,7 @@ def _prompt(loaded: context.Loaded, lanes: list[Lane], request: Request) -> str:
         case Completion(prompt=prompt):
             text = prompt
         case _:
-            text = orjson.dumps(call).decode()
+            text = orjson.dumps(structs.asdict(call)).decode()
     decoding = f"; {_decoding(call.decoding)}" if isinstance(call, Chat | Completion) else ""
     where = "the embedded model, on this machine" if lane.plan.provider == "local" else sent.url
     return f"\n--- {step.name}/{request.index}, to {lane.name} ({where}){shown}{decoding}\n{text}\n---"
