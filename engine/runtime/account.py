@@ -64,6 +64,34 @@ class Attempted(NamedTuple):
     """Of the lane's key, before it."""
 
 
+class Lately:
+    """What the lightest of the last calls weighed, by each measure: of `LATELY` of them at the most."""
+
+    def __init__(self) -> None:
+        self.lightest = Usage()
+        self._before: Usage | None = None
+        self._since: Usage | None = None
+        self._count = 0
+
+    def add(self, usage: Usage) -> None:
+        self._since = usage if self._since is None else _lighter(usage, self._since)
+        self.lightest = self._since if self._before is None else _lighter(self._before, self._since)
+        self._count += 1
+        if self._count % (LATELY // 2) == 0:
+            self._before, self._since = self._since, None
+
+
+def _lighter(one: Usage, other: Usage) -> Usage:
+    """The less of each measure."""
+    return Usage(
+        requests=min(one.requests, other.requests),
+        tokens_in=min(one.tokens_in, other.tokens_in),
+        tokens_out=min(one.tokens_out, other.tokens_out),
+        characters=min(one.characters, other.characters),
+        bytes=min(one.bytes, other.bytes),
+    )
+
+
 @dataclass(slots=True)
 class Account:
     """What one quota belongs to. `opening` and the attempts are used by its pump and the calls it started."""
@@ -85,7 +113,7 @@ class Account:
     _refusals: int = 0
     _taught: bool = False
     """A refusal was learnt from, and no answer has come since."""
-    _lately: Lately = field(default_factory=lambda: Lately(), repr=False)
+    _lately: Lately = field(default_factory=Lately, repr=False)
     _place: anyio.CancelScope | None = field(default=None, repr=False)
     """The last wait for a place in the row."""
 
@@ -316,34 +344,6 @@ def spacing(quota: Quota) -> AsyncLimiter | None:
         rate *= quota.slice / (quota.slice - rest(quota.slice))
     at_once = 1 + rate * LATE
     return AsyncLimiter(at_once, at_once / rate)
-
-
-class Lately:
-    """What the lightest of the last calls weighed, by each measure: of `LATELY` of them at the most."""
-
-    def __init__(self) -> None:
-        self.lightest = Usage()
-        self._before: Usage | None = None
-        self._since: Usage | None = None
-        self._count = 0
-
-    def add(self, usage: Usage) -> None:
-        self._since = usage if self._since is None else _lighter(usage, self._since)
-        self.lightest = self._since if self._before is None else _lighter(self._before, self._since)
-        self._count += 1
-        if self._count % (LATELY // 2) == 0:
-            self._before, self._since = self._since, None
-
-
-def _lighter(one: Usage, other: Usage) -> Usage:
-    """The less of each measure."""
-    return Usage(
-        requests=min(one.requests, other.requests),
-        tokens_in=min(one.tokens_in, other.tokens_in),
-        tokens_out=min(one.tokens_out, other.tokens_out),
-        characters=min(one.characters, other.characters),
-        bytes=min(one.bytes, other.bytes),
-    )
 
 
 def says_nothing(quota: Quota) -> bool:

@@ -1,4 +1,4 @@
-"""Slots: tasks that carry one load of calls after the other. A task for each load would cost a twentieth of a call.
+"""Slots: tasks that carry one load of calls after the other. A new task for each would cost more.
 
 Part of the loop; owned by the asking, whose pumps start the loads.
 """

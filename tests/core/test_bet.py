@@ -94,6 +94,15 @@ def test_bet_is_off_where_it_does_not_pay(seed: int, share: float, after: int) -
     assert played(Bet(after, seed), 3000, [share], Random(seed)) <= 1.02 * whole
 
 
+@pytest.mark.parametrize(("items", "pays"), [(61, False), (62, False), (63, True)])
+def test_bet_pays_just_where_the_rest_is_dearer(items: int, pays: bool) -> None:
+    """Cut after two duplicates, ten items cost 1,240 tokens; the rest has ten of so many, and at 62 costs as much for each."""
+    bet = Bet(2, 0)
+    for n in range(LEARNING):
+        bet.learn(settled(n, [False] * 10 + [True] * 2 + [False] * 10 + [True] * (items - 10)))
+    assert bet.pays is pays
+
+
 def test_bet_comes_on_when_duplicates_begin_to_cluster() -> None:
     """A pool that grows makes more duplicates: what was off for good reason is on once there is a better one."""
     bet = Bet(2, 0)
