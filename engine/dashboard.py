@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hmac
+import os
 import secrets
 import socket
 import sys
@@ -29,6 +30,7 @@ from engine import metrics, page, rundir, status
 from engine.core.faults import EngineError, PlanError
 from engine.report import Reading
 from engine.runtime.journal import tail
+from engine.runtime.segments import FOLDER
 
 PORTS = 50
 """So many are tried where one is in use."""
@@ -184,12 +186,21 @@ def last_pulse(directory: Path) -> dict[str, Any]:
             return {**pulse, "state": state, "reason": reason}
     except (OSError, ValueError, TypeError):
         data = b""
-    return {**_journaled(directory, data), "state": state, "reason": reason}
+    return {**_journaled(directory, data, _shape(directory)), "state": state, "reason": reason}
+
+
+def _shape(directory: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, inodes and sizes of the journal's files: they change with whatever is written, repaired or folded anew."""
+    try:
+        with os.scandir(directory / FOLDER) as files:
+            return tuple(sorted((file.name, file.inode(), file.stat().st_size) for file in files))
+    except FileNotFoundError:  # nothing is written yet, or a repair changes places just now
+        return ()
 
 
 @lru_cache(maxsize=1)
-def _journaled(directory: Path, pulse: bytes) -> dict[str, Any]:
-    """What the journal says. It stays so until there is another pulse."""
+def _journaled(directory: Path, pulse: bytes, shape: tuple[tuple[str, int, int], ...]) -> dict[str, Any]:
+    """What the journal says. It stays so until there is another pulse, or the journal looks different."""
     figures = status.fold(directory)
     tally = {"steps": figures["steps"], "lanes": figures["lanes"]}
     return {"goal": figures["goal"], "records": figures["records"], "currency": figures["money"]["currency"], "tally": tally}

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine import app, context, rundir
 from engine.core.faults import PlanError
-from engine.dashboard import Access, Follower, Place, bound, serve
+from engine.dashboard import Access, Follower, Place, bound, last_pulse, serve
 from engine.plan import from_data
 from engine.runtime.disk import Directory
 from engine.runtime.journal import Journal
@@ -115,6 +115,15 @@ def test_metrics_are_prometheus(finished: Path) -> None:
     assert families["seeddrill_records"].samples[0].value == 3
     states = {one.labels["state"]: one.value for one in families["seeddrill_run_state"].samples}
     assert states["new"] == 1 and sum(states.values()) == 1
+
+
+def test_metrics_of_a_run_without_a_pulse_follow_its_journal(growing: Growing) -> None:
+    """Nobody says anything new but the journal, as after a repair: what was read of it before is not told again."""
+    calls = []
+    for most in (1, 100):
+        growing.settle(most)
+        calls.append(sum(step["settled"] for step in last_pulse(growing.folder)["tally"]["steps"].values()))
+    assert calls == [1, 9]
 
 
 def test_data_is_sent_once(growing: Growing) -> None:
