@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple, TypeAlias
 
@@ -35,6 +36,9 @@ MANY = 1000
 
 TABLED = 512
 """Tokens of the longest text for which bounds are looked up in tables."""
+
+RECENT = 64
+"""Texts whose tokens are remembered: the drafts of a few replies."""
 
 LARGEST = 0x10FFFF
 """The last character. Texts with tokens numbered beyond it are kept as tuples of numbers, which rapidfuzz reads alike."""
@@ -70,7 +74,7 @@ class Index:
     """
 
     def __init__(self, tokens: Callable[[str], list[str]] = words) -> None:
-        self._tokens = tokens
+        self._tokens = lru_cache(RECENT)(tokens)  # a text is asked about, and then added
         self._numbers: dict[str, int] = {}
         self._postings: list[array[int]] = [array("i")]
         self._counts = [0]

@@ -33,6 +33,31 @@ KEYWORDS_ZH = (
 )  # fmt: skip
 
 
+class Keywords:
+    """Finds any of some words, ignoring case: ASCII ones as whole words, others as substrings, as scripts without spaces need."""
+
+    def __init__(self, keywords: Sequence[str]) -> None:
+        words = [keyword for keyword in keywords if keyword]
+        letter = rf"[^\W{CJK}]"  # "map" is a word of its own in a line of Chinese, blanks or none
+        # what stands before a word is looked at behind it: an expression that begins with letters skips quickly to them
+        parts = [
+            rf"{(word := re.escape(keyword))}(?<!{letter}{word})(?!{letter})" if keyword.isascii() else re.escape(keyword)
+            for keyword in words
+        ]
+        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        self._lower = tuple(keyword.lower() for keyword in words) if all(keyword.isascii() for keyword in words) else None
+
+    def among(self, text: str) -> bool:
+        """Whether one of them is in `text`."""
+        if self._pattern is None:
+            return False
+        if self._lower is not None and text.isascii():  # mostly none is, which so is found out in a tenth of the time
+            lower = text.lower()
+            if not any(keyword in lower for keyword in self._lower):
+                return False
+        return self._pattern.search(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Limits that the filters apply. Lengths are white-space words; where `language` is Chinese, characters of what has any of
@@ -41,8 +66,8 @@ class Rules:
     language: str
     min_length: int
     max_length: int
-    keyword: re.Pattern[str] | None
-    foreign: re.Pattern[str] | None = None
+    keyword: Keywords
+    foreign: Keywords
     """Keywords for a text without any Chinese, where `language` is Chinese."""
 
     @property
@@ -54,20 +79,8 @@ class Rules:
         """Rules with the language's defaults where `None` is given: 4 to 150 words, in Chinese 4 to 300 characters."""
         chinese = language.startswith("zh")
         chosen = keywords if keywords is not None else (KEYWORDS_ZH if chinese else KEYWORDS)
-        foreign = keyword_pattern(ALPACA_KEYWORDS) if chinese and keywords is None else None
-        return cls(language, min_length or 4, max_length or (300 if chinese else 150), keyword_pattern(chosen), foreign)
-
-
-def keyword_pattern(keywords: Sequence[str]) -> re.Pattern[str] | None:
-    """Finds any of `keywords`, ignoring case: ASCII ones as whole words, others as substrings, as scripts without spaces need."""
-    letter = rf"[^\W{CJK}]"  # "map" is a word of its own in a line of Chinese, blanks or none
-    # what stands before a word is looked at behind it: an expression that begins with letters skips quickly to them
-    parts = [
-        rf"{(word := re.escape(keyword))}(?<!{letter}{word})(?!{letter})" if keyword.isascii() else re.escape(keyword)
-        for keyword in keywords
-        if keyword
-    ]
-    return re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        foreign = ALPACA_KEYWORDS if chinese and keywords is None else ()
+        return cls(language, min_length or 4, max_length or (300 if chinese else 150), Keywords(chosen), Keywords(foreign))
 
 
 def empty(item: Item, rules: Rules) -> str | None:
@@ -85,9 +98,7 @@ def length(item: Item, rules: Rules) -> str | None:
 def keywords(item: Item, rules: Rules) -> str | None:
     """Asks for something that a text model cannot see or do."""
     text = item["instruction"]
-    if rules.keyword and rules.keyword.search(text):
-        return "keyword"
-    return "keyword" if rules.foreign and not has_cjk(text) and rules.foreign.search(text) else None
+    return "keyword" if rules.keyword.among(text) or (not has_cjk(text) and rules.foreign.among(text)) else None
 
 
 def program(item: Item, rules: Rules) -> str | None:

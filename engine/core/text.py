@@ -15,6 +15,7 @@ _ASCII_WORDS = "".join(chr(c).lower() if chr(c).isalnum() else " " for c in rang
 """What becomes of each ASCII character: a table is four times as fast as the expression that it stands for."""
 _RUNNING = bytes(byte for byte in range(256) if chr(byte).isalpha() or byte in b" \t\r\n" or byte >= 128)
 """Bytes that several go into a token."""
+_ASCII = bytes(range(128))
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 CJK = (
     "\u3005-\u3007\u3021-\u3029\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"  # iteration marks, kana
@@ -65,7 +66,8 @@ def estimate_tokens(text: str) -> int:
     if text.isascii():
         wide, letters = 0, len(data)
     else:
-        wide = len(_IS_CJK.findall(text))
+        rest = data.translate(None, _ASCII).decode("utf-8", "surrogatepass")  # often a quotation mark or two
+        wide = len(_IS_CJK.findall(rest))
         letters = len(data) - 3 * wide
     single = len(data.translate(None, _RUNNING)) + data.translate(_DIGITS).count(b" 0")
     return wide + single + int(max(0, letters - single) / 3.5) + 1

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
+from secrets import token_hex
 from typing import NamedTuple
-from uuid import uuid4
 
 import anyio
 from aiolimiter import AsyncLimiter
@@ -297,7 +297,7 @@ class Account:
 
 def _stamped(lane: Lane, t: float) -> Stamp:
     lane.key.look(anyio.current_time())
-    return Stamp(t, uuid4().hex, lane.key.value)
+    return Stamp(t, token_hex(16), lane.key.value)
 
 
 def _cleaned(outcome: Reply | Fault, lane: Lane, stamp: Stamp) -> Reply | Fault:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from engine.core.faults import PlanError
 from engine.core.filters import (
@@ -15,11 +18,12 @@ from engine.core.filters import (
     KEYWORDS,
     KEYWORDS_ZH,
     REFERENCE,
+    Keywords,
     Rules,
     invalid,
-    keyword_pattern,
     of_user,
 )
+from engine.core.text import CJK
 from engine.core.types import Item
 
 ENGLISH = Rules.of("en", None, None, None)
@@ -99,12 +103,25 @@ def test_every_filter_is_tried_both_ways() -> None:
 @pytest.mark.parametrize("keyword", ALPACA_KEYWORDS)
 def test_keywords_are_whole_words_in_any_case(keyword: str) -> None:
     """A keyword is found at the ends, in capitals and beside punctuation, but not inside a longer word."""
-    pattern = keyword_pattern((keyword,))
-    assert pattern is not None
-    for text in (keyword, f"Use the {keyword.upper()}.", f"({keyword}) first", f"a-{keyword}-b"):
-        assert pattern.search(text)
-    for text in (f"x{keyword}", f"{keyword}x", f"{keyword}2", f"_{keyword}_"):
-        assert not pattern.search(text)
+    one = Keywords((keyword,))
+    for text in (keyword, f"Use the {keyword.upper()}.", f"({keyword}) first", f"a-{keyword}-b", f"你好{keyword}"):
+        assert one.among(text)
+    for text in (f"x{keyword}", f"{keyword}x", f"{keyword}2", f"_{keyword}_", f"é{keyword}"):
+        assert not one.among(text)
+
+
+@given(
+    keywords=st.lists(st.text("mapMAP go图片ſK+", min_size=1, max_size=4), max_size=4),
+    text=st.text("mapMAP go,图片ſKé+_", max_size=12),
+)
+def test_keywords_are_found_as_an_expression_alone_finds_them(keywords: list[str], text: str) -> None:
+    """Whatever is looked at first: each keyword by itself, in any text, as the plain expression of whole words finds it."""
+    letter = rf"[^\W{CJK}]"
+    found = any(
+        re.search(rf"(?<!{letter}){re.escape(one)}(?!{letter})" if one.isascii() else re.escape(one), text, re.IGNORECASE)
+        for one in keywords
+    )
+    assert Keywords(keywords).among(text) == found
 
 
 def test_the_published_keywords_are_complete() -> None:
