@@ -24,6 +24,7 @@ from engine.core.laws import (
     Array,
     Attempt,
     Fit,
+    Flags,
     Law,
     Sample,
     both,
@@ -36,6 +37,8 @@ from engine.core.refill import bucket
 _PHASES, _STEPS, _ROUNDS = 90, 17, 3
 _SHUT = 3
 """Refusals after which a window is shut for certain: one or two may have been refused for something else."""
+_HEAVIER = 1.1
+"""Calls that weigh so many times as much as others are of another kind: a window that is shut to them may have room for those."""
 _LEVELS = 40
 _CLEAR, _WELL = 10.0, 0.1
 """By how much likelier, in the logarithm, all verdicts have to be with refused calls counted, and how likely each of them, before
@@ -79,13 +82,13 @@ def _sliding(sample: Sample, window: float) -> Fit:
 
 def _fixed(sample: Sample, window: float) -> Fit:
     """The phase is the likeliest of many, then of finer ones around it."""
-    count = _PHASES if window > SLICE else _PHASES // 2
+    count, kinds = _PHASES if window > SLICE else _PHASES // 2, _kinds(sample)
     phases, step, best = np.linspace(0.0, window, count, endpoint=False), window / count, 0.0
     for _ in range(_ROUNDS):
-        turned = [_turned(sample, window, float(phase)) for phase in phases]
+        turned = [_turned(sample, kinds, window, float(phase)) for phase in phases]
         best = likeliest(phases, [_rough(one.fill, one.sample) + one.strange for one in turned])
         phases, step = best + np.linspace(-step, step, _STEPS), step / (_STEPS // 2)
-    one = _turned(sample, window, best)
+    one = _turned(sample, kinds, window, best)
     edge = _edge(one.fill, one.sample)
     return _windowed(Law.FIXED, window, replace(edge, likelihood=edge.likelihood + one.strange), best % window)
 
@@ -100,13 +103,24 @@ class _Turned:
     """Likelihood of what passed in a window that had refused before."""
 
 
-def _turned(sample: Sample, window: float, phase: float) -> _Turned:
-    """A window that has refused stays shut until it turns, whoever filled it; only calls that were under way may differ."""
+def _kinds(sample: Sample) -> list[tuple[Flags, Array]]:
+    """Which attempts weigh about the same, and how many of these or of lighter ones were refused before each attempt."""
+    weights = np.unique(sample.weight)
+    kind = np.concatenate(([0], np.cumsum(weights[1:] > _HEAVIER * weights[:-1])))[np.searchsorted(weights, sample.weight)]
+    return [
+        (kind == one, np.concatenate(([0.0], np.cumsum(~sample.accepted & (kind <= one))))) for one in range(int(kind.max()) + 1)
+    ]
+
+
+def _turned(sample: Sample, kinds: list[tuple[Flags, Array]], window: float, phase: float) -> _Turned:
+    """A window that has refused stays shut until it turns, whoever filled it, but for lighter calls; only calls that were under
+    way may differ."""
     before = sample.before
     starts = phase + np.floor((sample.t - phase) / window) * window
     first = np.searchsorted(sample.t, starts, side="left")
-    refused = np.concatenate(([0.0], np.cumsum(~sample.accepted)))
-    shut = refused[:-1] - refused[first] >= _SHUT
+    shut = np.zeros(sample.t.size, dtype=np.bool_)
+    for alike, refused in kinds:
+        shut |= alike & (refused[:-1] - refused[first] >= _SHUT)
     passed = int((shut & sample.scored & sample.accepted).sum())
     return _Turned(
         before[:-1] - before[first] + sample.weight,

@@ -25,6 +25,8 @@ WIDE = 0.04
 """Width of an interval, as a share, that needs no more pressing."""
 SHARE = 0.9
 """Of the lower bound of what was measured: what a plan is given."""
+REST = 0.7
+"""Of the requests that the caps leave, what that minute may take: heavy calls come after it."""
 FEW, LESS = 0.01, 0.85
 """Share of refusals at that rate that is no sign of anything; and what is tried of it where there are more."""
 _ROUGH = 10.0
@@ -79,8 +81,7 @@ def heavy(subject: Subject) -> Iterator[Trial]:
     weights.counts = known
     if not numbers:
         _unmeasured(subject, units)
-    if units not in subject.findings.estimates:
-        subject.findings.keep(bound(subject.record.of(*numbers), units, weights))
+    subject.findings.keep(bound(subject.record.shots, units, weights))
 
 
 def _counted(form: Form, known: str | None, before: Sequence[int]) -> str | None:
@@ -148,6 +149,9 @@ def _confirmed(subject: Subject) -> Iterator[Trial]:
         if found is None or found.basis not in (Basis.MEASURED, Basis.DECLARED) or not found.refused or not found.low:
             return
         rate = min(MOST, SHARE * found.low / MINUTE)
+        if rate * MINUTE > subject.share(REST):
+            findings.remarks.append("what a plan is given was not tried for a minute: the cap leaves too few requests for it")
+            return
         yield Pause("windows empty", MINUTE, SMALL)
         title = f"{SHARE:.0%} of the lower bound: {rate * MINUTE:,.0f} a minute"
         yield Schedule(title, SMALL, steady(rate, MINUTE), spacing(rate), subject.inside())

@@ -68,7 +68,7 @@ class Findings:
         if found is None:
             return
         before = self.estimates.get(found.measure)
-        if found.basis is Basis.BOUND and before is not None and before.limit >= found.limit:
+        if found.basis is Basis.BOUND and before is not None and before.limit >= found.low:
             return
         self.estimates[found.measure] = found
         if found.refusals:

@@ -129,6 +129,23 @@ def test_a_window_that_was_shut_does_not_open_before_it_turns() -> None:
     assert likelihoods[Law.SLIDING, 60.0] > likelihoods[Law.FIXED, 60.0]
 
 
+def test_a_window_that_is_shut_to_heavy_calls_has_room_for_light_ones() -> None:
+    """A light call that passes after heavy ones were refused is nothing strange: the window by the clock is told from one that
+    slides by the call that passes when it turns, not a minute after the first."""
+    limiter, made = Fixed(61_971, 60 * SECOND), list[Attempt]()
+    heavy = [(n / 16, 2013.0) for n in range(300)]
+    light = [(19 + n * 0.15, 627.0) for n in range(200)]
+    for t, weight in [*heavy, *light, *((50.0 + n, 627.0) for n in range(6))]:
+        now = round((t + 126.3) * SECOND)  # the window turns at 53.7
+        if passed := limiter.wait(int(weight), now) == 0:
+            limiter.take(int(weight), now)
+        made.append(Attempt(t, t + 0.5, weight, passed))
+    best, next_one, *_ = fits(made)
+    assert (best.law, best.window) == (Law.FIXED, 60.0)
+    assert best.size == pytest.approx(61_971, rel=0.01)
+    assert best.likelihood > next_one.likelihood + 4
+
+
 def test_weights_are_told_apart_from_calls() -> None:
     """Of calls that differ in weight, the limit of their weight is found between them."""
     limiter, rng, made, t = Sliding(60_000, 60 * SECOND), Random(4), list[Attempt](), 0.0
