@@ -28,6 +28,8 @@ from engine.runtime.scheduler import Patience, Scheduler, World
 POOL = 100_000
 RATE = 200
 CONCURRENT = 400
+DRAFTS = 7
+TASK = "{n}. Instruction: {text}\n{n}. Input: <noinput>\n{n}. Output: That is for the two of you to find out."
 
 
 class Steady:
@@ -39,26 +41,25 @@ class Steady:
 
     async def send(self, request: HttpRequest, timeout: float) -> HttpResponse:
         await anyio.sleep(self._rng.uniform(0.0, 2 * CONCURRENT / RATE))
-        listed = "".join(f"\n{n}. {next(self._texts)}" for n in range(9, 16)).removeprefix("\n9.")
-        usage = {"prompt_tokens": 300, "completion_tokens": 150}
-        body = {"choices": [{"text": listed, "finish_reason": "stop"}], "usage": usage}
+        tasks = "\n###\n".join(TASK.format(n=n, text=next(self._texts)) for n in range(1, DRAFTS + 1))
+        usage = {"prompt_tokens": 300, "completion_tokens": 55 * DRAFTS}
+        body = {"choices": [{"message": {"role": "assistant", "content": tasks}, "finish_reason": "stop"}], "usage": usage}
         return HttpResponse(200, {}, orjson.dumps(body))
 
 
 def lag(seconds: float) -> dict[str, object]:
     """Runs the loop for `seconds` and tells how late a task came that wanted to run every 5 ms."""
-    lane = {"provider": "local", "concurrent": CONCURRENT, "role": "propose"}
-    loaded = context.load(from_data({"recipe": "self_instruct", "goal": 10**9, "lanes": {"main": lane}}))
+    lane = {"provider": "openai", "model": "m", "base_url": "http://nowhere/v1", "concurrent": CONCURRENT, "price": 0}
+    loaded = context.load(from_data({"recipe": "alpaca", "goal": 10**9, "lanes": {"main": lane}}))
     late: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         journal = Journal(Directory(Path(name)), {"plan": loaded.fingerprint}, name)
         agenda = app.replayed(loaded, journal, Path(name))
         source = corpus.texts()
         for n in range(POOL):
-            agenda.index.add(f"instruct/{n}.0", next(source))
+            agenda.index.add(f"generate/{n}.0", next(source))
         gc.collect()
         gc.freeze()  # as a run does once its journal is read
-        agenda._backlog = 10**9  # nobody here classifies: only the step that grows is measured
         made = app.lanes(loaded)
         accounts = [Account("main", made, Ledger(made[0].plan.quota), None)]
 
@@ -70,7 +71,6 @@ def lag(seconds: float) -> dict[str, object]:
                 log=structlog.wrap_logger(structlog.ReturnLogger()),
             )
             scheduler = Scheduler(agenda, loaded.context, accounts, world, Patience(grace=0.1))
-            scheduler._look = lambda: None  # type: ignore[method-assign]  # two roles have no lane here on purpose
 
             async def watch() -> None:
                 end = anyio.current_time() + seconds
@@ -86,11 +86,11 @@ def lag(seconds: float) -> dict[str, object]:
 
         pulse = anyio.run(main)
         assert pulse.state is RunState.INTERRUPTED
-    settled = pulse.tally["steps"]["instruct"]["settled"]
+    settled = pulse.tally["steps"]["generate"]["settled"]
     return {
         "pool": POOL,
         "answers_per_s": round(settled / seconds),
-        "drafts_per_s": round(settled * 7 / seconds),
+        "drafts_per_s": round(settled * DRAFTS / seconds),
         "lag_p50_ms": round(float(np.percentile(late, 50)) * 1e3, 2),
         "lag_p99_ms": round(float(np.percentile(late, 99)) * 1e3, 2),
         "lag_max_ms": round(max(late) * 1e3, 2),
