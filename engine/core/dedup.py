@@ -178,8 +178,8 @@ class Index:
         postings, n = self._postings, len(numbers)
         rarest = set(sorted(numbers, key=self._counts.__getitem__)[: n - _ceil(above * n / (2 - above)) + 1])
         count, size = sum([self._counts[number] for number in rarest]), len(self._ids)
-        if not count:
-            return []
+        if count <= FEW:  # comparing them costs less than telling which need no comparing
+            return [place for number in rarest for place in postings[number]]
         places = None if count > SCAN * size else np.frombuffer(b"".join([postings[number] for number in rarest]), dtype=np.int32)
         if places is None:
             lengths, low, high = self._lengths[:size], self._low[:size], self._high[:size]
