@@ -82,6 +82,8 @@ def test_azure_is_told_in_the_words_of_its_portal() -> None:
     assert "Requests are checked in slices of 10 s: 60 in each." in told
     assert "Calls below 167 tokens (as reserved) are bound by RPM, larger ones by TPM." in told
     assert "portal" not in "\n".join(notes(report(REQUESTS, TOKENS)))
+    passed = replace(TOKENS, basis=Basis.BOUND, high=math.inf)
+    assert "portal" not in "\n".join(notes(report(REQUESTS, passed, plan=LanePlan(provider="azure_openai", model="m"))))
 
 
 def test_void_trials_are_told_once() -> None:

@@ -31,8 +31,8 @@ SCAN = 0.5
 FEW = 12
 """Up to so many texts are compared one by one; more go to one call that compares them together."""
 
-MANY = 1000
-"""Texts that are entered into the postings together."""
+MANY, MOST = 1000, 50_000
+"""More texts than the first are entered into the postings together, at most the second: sorting takes a kilobyte for each."""
 
 TABLED = 512
 """Tokens of the longest text for which bounds are looked up in tables."""
@@ -227,9 +227,10 @@ class Index:
 
     def _post(self) -> None:
         """Enter the texts that were added since the last question into postings and bitmaps: a few one by one, very many, as when
-        a journal is read, all at once by sorting, which takes a third of the time."""
+        a journal is read, many at once by sorting, which takes a third of the time."""
         if len(self._unposted) > MANY:
-            self._post_many(self._unposted, len(self._ids) - len(self._unposted))
+            for start in range(0, len(self._unposted), MOST):
+                self._post_many(self._unposted[start : start + MOST], len(self._ids) - len(self._unposted) + start)
         else:
             for place, numbers in enumerate(self._unposted, len(self._ids) - len(self._unposted)):
                 for number in set(numbers):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from bench import corpus
+from engine.core import dedup
 from engine.core.dedup import Earlier, Index, Match, added, nearest_among
 from engine.core.score import rouge_l
 from engine.core.text import reference_words, words
@@ -235,3 +236,18 @@ def test_texts_entered_together_are_found_like_those_entered_one_by_one() -> Non
             assert together.near(text, above) == singly.near(text, above)
     together.add("last", "one two three four")
     assert together.near("one two three five", 0.5) == Match("last", 0.75)
+
+
+def test_texts_that_are_entered_together_are_found_as_if_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In parts of several, the last one not whole, behind others that were there before."""
+    source = corpus.texts(seed=3)
+    stream, queries = [next(source) for _ in range(90)], [next(source) for _ in range(30)]
+    alone = filled(stream)
+    monkeypatch.setattr(dedup, "MANY", 4)
+    monkeypatch.setattr(dedup, "MOST", 25)
+    together = filled(stream[:3])
+    assert together.near(stream[0], 0.5) == Match("0", 1.0)
+    for n, text in enumerate(stream[3:], 3):
+        together.add(str(n), text)
+    for text in (*stream, *queries):
+        assert together.near(text, 0.5) == alone.near(text, 0.5)
