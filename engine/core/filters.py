@@ -98,7 +98,7 @@ def length(item: Item, rules: Rules) -> str | None:
 def keywords(item: Item, rules: Rules) -> str | None:
     """Asks for something that a text model cannot see or do."""
     text = item["instruction"]
-    return "keyword" if rules.keyword.among(text) or (not has_cjk(text) and rules.foreign.among(text)) else None
+    return "keyword" if rules.keyword.among(text) or (rules.foreign.among(text) and not has_cjk(text)) else None
 
 
 def program(item: Item, rules: Rules) -> str | None:

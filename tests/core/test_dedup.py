@@ -238,8 +238,8 @@ def test_texts_entered_together_are_found_like_those_entered_one_by_one() -> Non
     assert together.near("one two three five", 0.5) == Match("last", 0.75)
 
 
-def test_texts_that_are_entered_together_are_found_as_if_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In parts of several, the last one not whole, behind others that were there before."""
+def test_texts_that_are_entered_in_parts_are_found_like_those_entered_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last part is not whole, and others were there before the first."""
     source = corpus.texts(seed=3)
     stream, queries = [next(source) for _ in range(90)], [next(source) for _ in range(30)]
     alone = filled(stream)
